@@ -1,0 +1,1 @@
+"""etcd and everything that stands above a single node: configuration, registry, election."""

@@ -1,0 +1,1 @@
+"""Where the cluster runs: topologies, and the grounds (processes, later namespaces) under them."""
