@@ -15,7 +15,7 @@ class SettingsError(ValueError):
 
 
 class Peer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Another settlement node: `peers` addresses replication and control, `terminals` settlement."""
+    """Another node: `peers` is where it speaks to replicas, `terminals` where it settles."""
 
     node: str
     site: str
@@ -47,7 +47,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One node's settings. Addresses are `host:port`; `folder` holds the data and is made if absent."""
+    """One node's settings. Addresses are `host:port`; `folder` holds its data, made if absent."""
 
     cluster: str
     node: str

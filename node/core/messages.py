@@ -59,7 +59,7 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """"I have promised a higher epoch", or, with `promised` below `epoch`, "you read an older
+    """ "I have promised a higher epoch", or, with `promised` below `epoch`, "you read an older
     configuration than I have seen" (W2)."""
 
     epoch: int
@@ -174,7 +174,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Proposed:
-    """One encoded batch of commands, to become one entry. `ticket` is the driver's own name for it."""
+    """One encoded batch of commands, to become one entry; `ticket` is the driver's name for it."""
 
     ticket: int
     payload: bytes
@@ -203,9 +203,9 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Entries read back from disk, as `Load` asked."""
+    """Entries read back from disk, as `load` asked: from `load.first` on, without gaps."""
 
-    node: str
+    load: Load
     entries: tuple[Entry, ...]
 
 
@@ -232,7 +232,7 @@ class HandoverAsked:
 
 @dataclass(frozen=True, slots=True)
 class Won:
-    """The campaign `attempt` took the leader key at `epoch`; the configuration was read after (T3)."""
+    """The campaign `attempt` took the key at `epoch`; the configuration was read after (T3)."""
 
     attempt: str
     epoch: int
@@ -250,11 +250,12 @@ class CampaignLost:
 
 @dataclass(frozen=True, slots=True)
 class LeaderSeen:
-    """The leader key as etcd has it now: `epoch` 0 when nobody holds it."""
+    """The leader key as etcd had it at `revision`: `epoch` 0 when nobody holds it."""
 
     epoch: int
     node: str
     disk: str
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,10 +333,15 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Read entries from disk, from `first` on, bounded by the driver, for the peer `node` (M3)."""
+    """Read entries from disk, from `first` on, bounded by the driver, for the peer `node` (M3).
+
+    `epoch` is the leadership it is for; `fetch` tells a donor's answer (T5) from a leader's feed.
+    """
 
     node: str
     first: int
+    epoch: int
+    fetch: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,7 +378,7 @@ class ReadRefused:
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """Try for the leader key (E2): `suspected` is the epoch to replace, 0 when the key is absent."""
+    """Try for the leader key (E2): `suspected` is the epoch to replace, 0 for an absent key."""
 
     attempt: str
     suspected: int

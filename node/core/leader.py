@@ -1,0 +1,304 @@
+"""Leading: place proposals, count acknowledgements, commit, and keep the in-sync sets true.
+
+Commit is one line of arithmetic (`_commit`): durable on the write quorum of the configuration
+and, while one is changing, of the next (T7, S1); the leader's own disk counts like any (D4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from coordinator.configuration import Configuration, ReplicaId, is_write_quorum, quorum_index
+from node.core import handover, reconfigure
+from node.core.messages import (
+    EPOCH_START,
+    Ack,
+    ConfigurationSeen,
+    GuardPassed,
+    Loaded,
+    Mismatch,
+    Placed,
+    ReadReady,
+    ReadRefused,
+)
+from node.core.progress import Progress
+from node.core.reads import Reads
+from node.core.state import State
+
+READ_ROUND_MS = 1.0
+
+
+@dataclass(slots=True)
+class Leader:
+    """Leads `epoch`. `start_index` is where its EpochStart stands; `deposed` says why it must end.
+
+    `serving` turns true once EpochStart is committed and applied (T6). Times are milliseconds.
+    """
+
+    state: State
+    epoch: int
+    configuration: Configuration
+    revision: int
+    since: float
+    start_index: int = 0
+    serving: bool = False
+    deposed: str = ""
+    round: int = 0
+    peers: dict[str, Progress] = field(default_factory=dict)
+    change: reconfigure.Change | None = None
+    changes: int = 0
+    handing_over: handover.HandingOver | None = None
+    reads: Reads = field(default_factory=Reads)
+    beat_at: float = -1e18
+
+    role = "leader"
+
+    def begin(self, now: float) -> None:
+        """Append EpochStart and send it to everybody (T6)."""
+        entry = self.state.log.follow(self.epoch, EPOCH_START)
+        self.start_index = entry.index
+        self.state.write(entries=(entry,))
+        for node in self.state.identity.peers:
+            self.peers[node] = Progress(
+                self.state, node, self.epoch, entry.index, heard_at=now, advanced_at=now
+            )
+        self._feed(now)
+
+    # -- proposals and reads --------------------------------------------------------------------
+
+    def propose(self, ticket: int, payload: bytes, now: float) -> None:
+        """Give a batch its place; the driver has asked `Replica.accepting` before."""
+        entry = self.state.log.follow(self.epoch, payload)
+        self.state.write(entries=(entry,))
+        self.state.out.answer.append(Placed(ticket, entry.index, self.epoch))
+        self._feed(now)
+
+    def inquire(self, read: int, now: float) -> None:
+        """Start the proof a current read needs (R1)."""
+        if not self.serving:
+            self.state.out.answer.append(ReadRefused(read, ""))
+            return
+        self.reads.add(read, self.round, self.state.commit)
+        self._prove_reads(now)
+
+    # -- what peers and the disk say ------------------------------------------------------------
+
+    def on_ack(self, sender: ReplicaId, ack: Ack, now: float) -> None:
+        """An acknowledgement; those of another epoch count for nothing (M1)."""
+        peer = self.peers.get(sender.node)
+        if peer is None or ack.epoch != self.epoch:
+            return
+        peer.on_ack(sender, ack, self.round, now)
+        self._commit(now)
+        self._feed(now)
+        self._answer_reads()
+
+    def on_mismatch(self, sender: ReplicaId, mismatch: Mismatch, now: float) -> None:
+        """The peer's log ends or differs before what we sent."""
+        peer = self.peers.get(sender.node)
+        if peer is None or mismatch.epoch != self.epoch:
+            return
+        if not peer.on_mismatch(sender, mismatch, self.round, now):
+            self.state.event(
+                "rolled-back", f"{sender} came back below what it acknowledged: not counted (D5)"
+            )
+        self._feed(now)
+
+    def on_persisted(self, now: float) -> None:
+        """The own disk has moved."""
+        self._commit(now)
+
+    def on_applied(self, now: float) -> None:
+        """The ledger has moved: perhaps serving starts, perhaps reads are ready."""
+        if not self.serving and self.state.applied >= self.start_index:
+            self.serving = True
+            self.state.event("serving", f"epoch {self.epoch} from index {self.start_index}")
+        self._answer_reads()
+
+    def on_loaded(self, loaded: Loaded, now: float) -> None:
+        """Entries came back from disk for a peer that is far behind (M3)."""
+        peer = self.peers.get(loaded.load.node)
+        if peer is not None and loaded.load.epoch == self.epoch:
+            self.round += 1
+            peer.on_loaded(loaded.entries, self.round, now)
+            self._feed(now)
+
+    def on_tick(self, now: float) -> None:
+        """Heartbeats, stalls, evictions and admissions, a change or a handover that drags on."""
+        for peer in self.peers.values():
+            peer.check_stall(now)
+        if now - self.beat_at >= self.state.timings.heartbeat_ms:
+            self._beat(now)
+        self._prove_reads(now)
+        self._feed(now)
+        self._tend_change(now)
+        if self.handing_over is not None:
+            self.handing_over.advance(now)
+            if self.handing_over.is_over(now):
+                self.state.event("handover", "the target did not take over in time: going on")
+                self.handing_over = None
+
+    # -- the in-sync sets -----------------------------------------------------------------------
+
+    def on_guard_passed(self, passed: GuardPassed, now: float) -> None:
+        """etcd made the change: from now on only the new quorums count (S4)."""
+        if self.change is None or passed.change != self.change.number:
+            return
+        self._adopt(self.change.target, passed.revision, now)
+
+    def on_guard_failed(self, change: int) -> None:
+        """The epoch or the configuration is another's: the leadership is over (S4)."""
+        if self.change is not None and change == self.change.number:
+            self.deposed = "etcd refused a change of the in-sync set"
+
+    def on_configuration_seen(self, seen: ConfigurationSeen, now: float) -> None:
+        """A watch may tell the outcome of our change before its own answer does (S4)."""
+        if seen.revision <= self.revision:
+            return
+        if self.change is not None and seen.configuration == self.change.target:
+            self._adopt(self.change.target, seen.revision, now)
+        else:
+            self.deposed = "the configuration was changed by somebody else"
+
+    def hand_over(self, wanted: str, now: float) -> str:
+        """Begin a handover (H1). Returns the target's name, or "" with the reason as an event."""
+        if not self.serving or self.handing_over is not None or self.change is not None:
+            self.state.event("handover", "not now: starting, changing the set, or under way")
+            return ""
+        members: frozenset[object] = frozenset(self.configuration.active_set)
+        target = handover.choose(self.peers.values(), members, wanted)
+        if target is None:
+            self.state.event("handover", f"no in-sync peer {wanted or 'at all'} to hand over to")
+            return ""
+        self.handing_over = handover.HandingOver(self.state, self.epoch, target, now)
+        self.handing_over.advance(now)
+        return target.node
+
+    def missing_quorum(self, now: float) -> str:
+        """Why nothing can be committed just now, in words; "" when a write quorum answers."""
+        live = {self.state.me} | {
+            peer.replica
+            for peer in self.peers.values()
+            if peer.replica is not None and not peer.is_silent(peer.replica, now)
+        }
+        for configuration in self._configurations():
+            if not is_write_quorum(configuration, live):
+                sets = ", ".join(
+                    f"{site} {{{' '.join(sorted(m.node for m in members))}}}"
+                    for site, members in sorted(configuration.in_sync.items())
+                )
+                answering = " ".join(sorted(replica.node for replica in live))
+                return (
+                    f"no write quorum: in sync {sets}, answering {answering}, "
+                    f"copies_min {configuration.copies_min}"
+                )
+        return ""
+
+    # -- inside ---------------------------------------------------------------------------------
+
+    def _configurations(self) -> Iterable[Configuration]:
+        return (
+            (self.configuration,)
+            if self.change is None
+            else (self.configuration, self.change.target)
+        )
+
+    def durable(self) -> dict[ReplicaId, int]:
+        """What each replica has vouched for in this epoch; the own disk like any other (D4)."""
+        durable = {
+            peer.replica: peer.match for peer in self.peers.values() if peer.replica is not None
+        }
+        durable[self.state.me] = self.state.durable_index
+        return durable
+
+    def _commit(self, now: float) -> None:
+        durable = self.durable()
+        index = min(quorum_index(c, durable) for c in self._configurations())
+        # T7: an older epoch's entry is committed only by an entry of the own epoch after it.
+        if index >= self.start_index:
+            self.state.advance_commit(index)
+        if self.change is not None:
+            self.change.advance(durable, max(self.state.commit, self.start_index), now)
+        if self.handing_over is not None:
+            self.handing_over.advance(now)
+
+    def _feed(self, now: float) -> None:
+        for peer in self.peers.values():
+            self.round = peer.feed(self.round, now)
+
+    def _beat(self, now: float) -> None:
+        self.beat_at = now
+        self.round += 1
+        for peer in self.peers.values():
+            peer.heartbeat(self.round, now)
+
+    def _prove_reads(self, now: float) -> None:
+        """One round serves all reads that came in since the last; not more than one a ms."""
+        if self.reads.next_round > self.round and now - self.beat_at >= READ_ROUND_MS:
+            self._beat(now)
+        self._answer_reads()
+
+    def _answer_reads(self) -> None:
+        if not self.reads:
+            return
+        rounds = {
+            peer.replica: peer.round_acked
+            for peer in self.peers.values()
+            if peer.replica is not None
+        }
+        rounds[self.state.me] = self.round
+        proven = min(quorum_index(c, rounds) for c in self._configurations())
+        for read in self.reads.ready(proven, self.state.applied):
+            self.state.out.answer.append(ReadReady(read))
+
+    def _tend_change(self, now: float) -> None:
+        if self.change is not None:
+            if self.change.may_be_given_up(now):
+                self.state.event("set-change", f"given up before it was sent: {self.change.why}")
+                self.change = None
+            else:
+                self._commit(now)
+                self.change.resend(now)
+            return
+        silent = frozenset(
+            member
+            for member in self.configuration.members - {self.state.me}
+            if (peer := self.peers.get(member.node)) is None or peer.is_silent(member, now)
+        )
+        target = reconfigure.evicting(self.configuration, self.state.me, silent)
+        if target is not None:
+            gone = " ".join(sorted(str(m) for m in self.configuration.members - target.members))
+            self._begin_change(target, f"evict {gone}", now)
+            return
+        for peer in self.peers.values():
+            target = self._admission(peer, now)
+            if target is not None:
+                self._begin_change(target, f"admit {peer.replica}", now)
+                return
+
+    def _admission(self, peer: Progress, now: float) -> Configuration | None:
+        """S6: only a live replica that has everything committed, in this epoch."""
+        caught_up = peer.match >= max(self.state.commit, self.start_index)
+        if peer.replica is None or not caught_up or peer.is_silent(peer.replica, now):
+            return None
+        site = self.state.identity.peers[peer.node]
+        if site not in self.configuration.in_sync:
+            return None
+        return reconfigure.admitting(self.configuration, site, peer.replica)
+
+    def _begin_change(self, target: Configuration, why: str, now: float) -> None:
+        self.changes += 1
+        self.change = reconfigure.Change(
+            self.state, self.changes, self.epoch, self.revision, target, why, now
+        )
+        self.state.event("set-change", f"begun: {why}")
+        self._commit(now)
+
+    def _adopt(self, target: Configuration, revision: int, now: float) -> None:
+        why = self.change.why if self.change is not None else "another's"
+        self.configuration, self.revision, self.change = target, revision, None
+        self.state.see_configuration(target, revision)
+        self.state.event("set-change", f"made: {why}")
+        self._commit(now)
+        self._answer_reads()

@@ -1,0 +1,367 @@
+"""One replica: `step(input, now) -> Output`. Promises and fences, and which role answers what.
+
+The caller's duties are numbered in `node/core/__init__.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from coordinator.configuration import ReplicaId
+from node.core import donor
+from node.core import follower as following
+from node.core.follower import Follower
+from node.core.leader import Leader
+from node.core.log import Log
+from node.core.messages import (
+    Ack,
+    Append,
+    Applied,
+    CampaignLost,
+    ConfigurationSeen,
+    Entries,
+    Fence,
+    Fetch,
+    GuardFailed,
+    GuardPassed,
+    GuardUnknown,
+    Handover,
+    HandoverAsked,
+    Input,
+    Inquired,
+    LeaderSeen,
+    Loaded,
+    Message,
+    Mismatch,
+    NotProposed,
+    Output,
+    PeerRefused,
+    Persisted,
+    Promise,
+    Proposed,
+    ReadRefused,
+    Received,
+    Refuse,
+    Resign,
+    StorageFailed,
+    Suspect,
+    Suspicion,
+    Tick,
+    Won,
+)
+from node.core.state import Identity, ProtocolBreach, State, Timings
+from node.core.takeover import Takeover
+
+
+class Silent:
+    """Vouches for nothing any more: its disk failed, or the protocol was breached."""
+
+    role = "silent"
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+
+Role = Follower | Takeover | Leader | Silent
+
+
+class Replica:
+    """A replica as a state machine. All times are the caller's monotonic milliseconds."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        timings: Timings,
+        random: Callable[[], float],
+        log: Log,
+        *,
+        now: float,
+        promised: int = 0,
+        revision: int = 0,
+        applied: int = 0,
+        bound: bool = False,
+    ) -> None:
+        """A process has just started with what its disk held.
+
+        `random` gives floats in [0, 1); `bound` says whether the disk already
+        belongs to a cluster (E1): an unbound replica promises nothing.
+        """
+        self.state = State(
+            identity,
+            timings,
+            random,
+            log,
+            promised=promised,
+            revision=revision,
+            bound=bound,
+            commit=applied,
+            applied=applied,
+            apply_asked=applied,
+            durable_index=log.last_index,
+            writes_promised=promised,
+        )
+        self.role: Role = Follower(self.state, now)
+
+    # -- what others may ask --------------------------------------------------------------------
+
+    @property
+    def serving(self) -> bool:
+        """Is this the leader, with everything before it committed and applied? (T6)"""
+        return isinstance(self.role, Leader) and self.role.serving
+
+    @property
+    def accepting(self) -> bool:
+        """May proposals be stepped in now? Not while handing over (H1): keep them in the queue."""
+        return (
+            isinstance(self.role, Leader) and self.role.serving and self.role.handing_over is None
+        )
+
+    @property
+    def leader(self) -> str:
+        """The node thought to lead, "" when none is known."""
+        if isinstance(self.role, Leader):
+            return self.state.me.node
+        if isinstance(self.role, Follower):
+            return self.role.leader
+        return ""
+
+    # -- the one way in -------------------------------------------------------------------------
+
+    def step(self, input: Input, now: float) -> Output:
+        """Take one input; returns everything the driver must do about it, in order.
+
+        A breach of the protocol makes the replica silent for good and is told as an event.
+        """
+        self.state.out = Output()
+        try:
+            self._dispatch(input, now)
+            self._settle_role(now)
+        except ProtocolBreach as breach:
+            self.become_silent(f"protocol breach: {breach}")
+        return self.state.out
+
+    def _dispatch(self, input: Input, now: float) -> None:
+        role, state = self.role, self.state
+        if isinstance(role, Silent):
+            self._refuse_silently(input)
+            return
+        match input:
+            case Tick():
+                role.on_tick(now)
+            case Received(sender, message):
+                self._receive(sender, message, now)
+            case Persisted(write):
+                state.on_persisted(write)
+                if isinstance(role, Takeover | Leader):
+                    role.on_persisted(now)
+            case Applied(index):
+                state.on_applied(index)
+                if isinstance(role, Leader):
+                    role.on_applied(now)
+            case Proposed(ticket, payload):
+                if isinstance(role, Leader) and self.accepting:
+                    role.propose(ticket, payload, now)
+                else:
+                    state.out.answer.append(NotProposed(ticket, self.leader))
+            case Inquired(read):
+                if isinstance(role, Leader):
+                    role.inquire(read, now)
+                else:
+                    state.out.answer.append(ReadRefused(read, self.leader))
+            case Loaded(load):
+                if load.fetch:
+                    donor.on_loaded(state, input)
+                elif isinstance(role, Leader):
+                    role.on_loaded(input, now)
+            case PeerRefused(node):
+                if isinstance(role, Follower):
+                    role.on_peer_refused(node)
+            case HandoverAsked(target):
+                if isinstance(role, Leader):
+                    role.hand_over(target, now)
+            case StorageFailed(reason):
+                self.become_silent(f"storage failed: {reason}")
+            case _:
+                self._hear_etcd(input, now)
+
+    def _hear_etcd(self, input: Input, now: float) -> None:
+        role, state = self.role, self.state
+        match input:
+            case Won():
+                self._won(input, now)
+            case CampaignLost():
+                if isinstance(role, Follower):
+                    role.on_campaign_lost(input, now)
+            case LeaderSeen():
+                if isinstance(role, Follower):
+                    role.on_leader_seen(input, now)
+                elif isinstance(role, Leader | Takeover) and _ends(input, role.epoch):
+                    self.become_follower(now, f"etcd: {_holder(input)}")
+                    self._dispatch(input, now)
+            case ConfigurationSeen(configuration, revision):
+                if isinstance(role, Leader):
+                    role.on_configuration_seen(input, now)
+                news = state.see_configuration(configuration, revision)
+                if news and isinstance(role, Takeover):
+                    # Nobody may change it while we hold the key: the key is ours no more.
+                    self._give_up(role.epoch, "the configuration has changed", now)
+            case GuardPassed():
+                if isinstance(role, Leader):
+                    role.on_guard_passed(input, now)
+            case GuardFailed(change):
+                if isinstance(role, Leader):
+                    role.on_guard_failed(change)
+            case GuardUnknown():
+                pass  # S4: stay joint; the same transaction is sent again in time
+
+    # -- messages of peers ----------------------------------------------------------------------
+
+    def _receive(self, sender: ReplicaId, message: Message, now: float) -> None:
+        role, state = self.role, self.state
+        if not state.bound and isinstance(message, Fence | Append | Fetch):
+            return  # E1: the cluster id comes before the first promise
+        match message:
+            case Append():
+                if message.epoch < state.promised:
+                    donor.refuse(state, sender, message.epoch)
+                    return
+                followed = self._obey(sender, message.epoch, now)
+                if followed is not None:
+                    following.accept(state, sender.node, message)
+            case Fence():
+                self._on_fence(sender, message, now)
+            case Fetch():
+                donor.on_fetch(state, sender, message)
+            case Refuse():
+                if isinstance(role, Leader | Takeover) and message.promised > role.epoch:
+                    self.become_follower(now, f"{sender.node} promised {message.promised}")
+            case Ack():
+                if isinstance(role, Leader):
+                    role.on_ack(sender, message, now)
+            case Mismatch():
+                if isinstance(role, Leader):
+                    role.on_mismatch(sender, message, now)
+            case Promise():
+                if isinstance(role, Takeover):
+                    role.on_promise(sender, message, now)
+            case Entries():
+                if isinstance(role, Takeover):
+                    role.on_entries(sender, message, now)
+            case Suspect(epoch):
+                if isinstance(role, Follower):
+                    role.on_suspect(sender, epoch, now)
+                else:
+                    state.send(sender.node, Suspicion(epoch, agreed=False))
+            case Suspicion():
+                if isinstance(role, Follower):
+                    role.on_suspicion(sender, message, now)
+            case Handover(epoch):
+                if isinstance(role, Follower):
+                    role.on_handover(epoch, now)
+
+    def _on_fence(self, sender: ReplicaId, fence: Fence, now: float) -> None:
+        state = self.state
+        stale_view = fence.configuration_revision < state.revision
+        if fence.epoch < state.promised or (stale_view and fence.epoch > state.promised):
+            donor.refuse(state, sender, fence.epoch)
+            return
+        if self._obey(sender, fence.epoch, now) is None:
+            return
+        if state.promised > state.writes_promised:
+            state.write()
+        log = state.log
+        state.vow(sender.node, Promise(fence.epoch, log.last_epoch, log.last_index, state.commit))
+
+    def _obey(self, sender: ReplicaId, epoch: int, now: float) -> Follower | None:
+        """Promise `epoch` in memory and follow its leader. None if it is our own epoch."""
+        state = self.state
+        role = self.role
+        if isinstance(role, Leader | Takeover):
+            if epoch == role.epoch:
+                return None
+            self.become_follower(now, f"{sender.node} leads epoch {epoch}")
+        state.promise(epoch)
+        assert isinstance(self.role, Follower)
+        self.role.on_leader_sign(sender.node, epoch, now)
+        return self.role
+
+    # -- transitions ----------------------------------------------------------------------------
+
+    def _won(self, won: Won, now: float) -> None:
+        role, state = self.role, self.state
+        expected = isinstance(role, Follower) and role.campaigning == won.attempt
+        state.see_configuration(won.configuration, won.revision)
+        member = state.me in won.configuration.active_set and won.revision >= state.revision
+        if not expected or won.epoch <= state.promised or not member:
+            # E3: a win that comes too late, or T3: for somebody who may not lead.
+            why = "no longer a member" if expected and not member else "won too late"
+            self._give_up(won.epoch, why, now)
+            return
+        self.role = Takeover(state, won.epoch, won.configuration, now)
+        self.role.begin(now)
+
+    def _settle_role(self, now: float) -> None:
+        """What a step's end may mean for the role."""
+        role = self.role
+        if isinstance(role, Takeover) and role.ready:
+            leader = Leader(
+                self.state, role.epoch, role.configuration, self.state.revision, since=now
+            )
+            self.role = leader
+            leader.begin(now)
+        elif isinstance(role, Leader) and role.deposed:
+            self.become_follower(now, role.deposed)
+
+    def _give_up(self, epoch: int, why: str, now: float) -> None:
+        self.state.out.ask_registry.append(Resign(epoch))
+        self.become_follower(now, f"gave up epoch {epoch}: {why}")
+
+    def become_follower(self, now: float, why: str) -> None:
+        """End whatever else it was. An epoch once ended is never resumed (T8)."""
+        role = self.role
+        if isinstance(role, Leader):
+            self._end_leadership(role)
+        if not isinstance(role, Follower):
+            self.state.event("follower", why)
+            self.role = Follower(self.state, now)
+        elif role.campaigning:
+            role.campaigning = ""
+
+    def become_silent(self, reason: str) -> None:
+        """Stop vouching: no vow leaves any more, and a held leader key is given back."""
+        role = self.role
+        if isinstance(role, Silent):
+            return
+        if isinstance(role, Leader):
+            self._end_leadership(role)
+        self.state.out.persist.clear()
+        self.state.out.send.clear()
+        if isinstance(role, Leader | Takeover):
+            self.state.out.ask_registry.append(Resign(role.epoch))
+        self.state.event("silent", reason)
+        self.role = Silent(reason)
+
+    def _end_leadership(self, leader: Leader) -> None:
+        self.state.out.abandon = True
+        for read in leader.reads.drain():
+            self.state.out.answer.append(ReadRefused(read, ""))
+
+    def _refuse_silently(self, input: Input) -> None:
+        match input:
+            case Proposed(ticket, _):
+                self.state.out.answer.append(NotProposed(ticket, ""))
+            case Inquired(read):
+                self.state.out.answer.append(ReadRefused(read, ""))
+            case Won(_, epoch, _, _):
+                self.state.out.ask_registry.append(Resign(epoch))
+            case _:
+                pass
+
+
+def _ends(seen: LeaderSeen, epoch: int) -> bool:
+    """Does this view of the leader key, not an older one, say that `epoch` is over? (T8)"""
+    return seen.epoch > epoch or (seen.epoch == 0 and seen.revision > epoch)
+
+
+def _holder(seen: LeaderSeen) -> str:
+    return f"{seen.node} holds epoch {seen.epoch}" if seen.epoch else "the leader key is gone"
