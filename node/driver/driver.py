@@ -1,0 +1,281 @@
+"""The one owner of one Replica: feeds its inputs, performs its outputs, on the event loop.
+
+The duties of `node/core/__init__.py` are met here, in the order written there. The store calls
+back from its own thread, once a transaction; everything else is already on the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import Protocol
+
+from coordinator import events as coordination
+from coordinator.configuration import Configuration
+from node.core import Replica
+from node.core.messages import (
+    Applied,
+    Campaign,
+    CampaignLost,
+    ChangeConfiguration,
+    ConfigurationSeen,
+    Entry,
+    Event,
+    GuardFailed,
+    GuardPassed,
+    GuardUnknown,
+    Input,
+    LeaderSeen,
+    Load,
+    Loaded,
+    Message,
+    NotProposed,
+    Output,
+    Persisted,
+    Placed,
+    Proposed,
+    ReadReady,
+    ReadRefused,
+    RegistryRequest,
+    Resign,
+    StorageFailed,
+    Tick,
+    Won,
+    Write,
+)
+from node.ledger.commands import Receipt
+
+TICK_MS = 10
+
+
+class Storage(Protocol):
+    """What the driver needs of the store (node/store)."""
+
+    def write(self, write: Write) -> None:
+        """Queue one durable step."""
+        ...
+
+    def apply(self, entries: Sequence[Entry]) -> None:
+        """Queue committed entries for the ledger."""
+        ...
+
+    def read_log(self, first: int, max_bytes: int) -> tuple[Entry, ...]:
+        """Entries from disk, from `first` on."""
+        ...
+
+
+class Elections(Protocol):
+    """What the driver asks of etcd (coordinator.session)."""
+
+    def campaign(self, attempt: str, suspected: int, configuration_revision: int) -> None:
+        """Try for the leader key."""
+        ...
+
+    def resign(self, epoch: int) -> None:
+        """Delete the leader key of `epoch`."""
+        ...
+
+    def change_configuration(
+        self, change: int, epoch: int, revision: int, configuration: Configuration
+    ) -> None:
+        """Send a guarded change of the in-sync sets."""
+        ...
+
+
+class Waiters(Protocol):
+    """Who waits for answers (node/driver/intake and engine)."""
+
+    def on_placed(self, placed: Placed) -> None:
+        """A batch has its index."""
+        ...
+
+    def on_not_proposed(self, refused: NotProposed) -> None:
+        """A batch never reached the log."""
+        ...
+
+    def on_read(self, answer: ReadReady | ReadRefused) -> None:
+        """A read may be answered, or not here."""
+        ...
+
+    def on_receipts(self, receipts: Sequence[tuple[int, tuple[Receipt, ...]]]) -> None:
+        """Entries were applied; each with one receipt a command."""
+        ...
+
+    def on_abandon(self) -> None:
+        """The leadership is over (T9)."""
+        ...
+
+    def on_step(self) -> None:
+        """Inputs have been taken: roles and indices may have moved."""
+        ...
+
+
+class Driver:
+    """Owns `replica`. Everything here runs on the event loop, but for the store's callbacks."""
+
+    def __init__(
+        self,
+        replica: Replica,
+        store: Storage,
+        *,
+        send: Callable[[str, Message], None],
+        journal: Callable[[Event], None],
+        loop: asyncio.AbstractEventLoop,
+        readers: Executor,
+        append_bytes: int,
+    ) -> None:
+        """`send` queues a message for a node; `readers` runs reads of the log off the loop."""
+        self.replica = replica
+        self.elections: Elections | None = None
+        self.waiters: Waiters | None = None
+        self._store = store
+        self._send = send
+        self._journal = journal
+        self._loop = loop
+        self._readers = readers
+        self._append_bytes = append_bytes
+        self._inbox: deque[Input] = deque()
+        self._busy = False
+        self._ticking: asyncio.TimerHandle | None = None
+
+    # -- in -------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to tick."""
+        self._tick()
+
+    def stop(self) -> None:
+        """Stop ticking; what still comes in is taken as before."""
+        if self._ticking is not None:
+            self._ticking.cancel()
+            self._ticking = None
+
+    def now_ms(self) -> float:
+        """Monotonic milliseconds, the core's time."""
+        return self._loop.time() * 1000
+
+    def feed(self, *inputs: Input) -> None:
+        """Step the replica with these inputs, in order, and perform what it says."""
+        self._inbox.extend(inputs)
+        if self._busy:
+            return  # called from inside a step: the loop below takes it
+        self._busy = True
+        try:
+            while self._inbox:
+                self._perform(self.replica.step(self._inbox.popleft(), self.now_ms()))
+                if not self._inbox and self.waiters is not None:
+                    self.waiters.on_step()  # may feed more
+        finally:
+            self._busy = False
+
+    def propose(self, ticket: int, payload: bytes) -> None:
+        """Hand a batch to the replica; `ticket` comes back with its place, or with a refusal."""
+        self.feed(Proposed(ticket, payload))
+
+    def on_coordination(self, event: coordination.CoordinatorEvent) -> None:
+        """What etcd said, as inputs of the core."""
+        self.feed(_translate(event))
+
+    # -- from the store's thread ----------------------------------------------------------------
+
+    def applied(self, index: int, receipts: list[tuple[int, tuple[Receipt, ...]]]) -> None:
+        """Store listener: these entries are applied, their transaction not yet on disk.
+
+        Their receipts may leave: the entries are on a write quorum already.
+        """
+        self._loop.call_soon_threadsafe(self._on_applied, index, receipts)
+
+    def persisted(self, number: int) -> None:
+        """Store listener: everything up to write `number` is on disk."""
+        self._loop.call_soon_threadsafe(self.feed, Persisted(number))
+
+    def failed(self, reason: str) -> None:
+        """Store listener: nothing more will be vouched for."""
+        self._loop.call_soon_threadsafe(self.feed, StorageFailed(reason))
+
+    def _on_applied(self, index: int, receipts: list[tuple[int, tuple[Receipt, ...]]]) -> None:
+        if self.waiters is not None:
+            self.waiters.on_receipts(receipts)
+        self.feed(Applied(index))
+
+    # -- out ------------------------------------------------------------------------------------
+
+    def _perform(self, out: Output) -> None:
+        for write in out.persist:
+            self._store.write(write)
+        for send in out.send:
+            self._send(send.node, send.message)
+        if out.apply:
+            self._store.apply(out.apply)
+        for load in out.load:
+            self._load(load)
+        if out.abandon and self.waiters is not None:
+            self.waiters.on_abandon()
+        for answer in out.answer:
+            self._answer(answer)
+        for request in out.ask_registry:
+            self._ask(request)
+        for event in out.events:
+            self._journal(event)
+
+    def _answer(self, answer: Placed | NotProposed | ReadReady | ReadRefused) -> None:
+        if self.waiters is None:
+            return
+        match answer:
+            case Placed():
+                self.waiters.on_placed(answer)
+            case NotProposed():
+                self.waiters.on_not_proposed(answer)
+            case ReadReady() | ReadRefused():
+                self.waiters.on_read(answer)
+
+    def _ask(self, request: RegistryRequest) -> None:
+        if self.elections is None:
+            return
+        match request:
+            case Campaign(attempt, suspected, revision):
+                self.elections.campaign(attempt, suspected, revision)
+            case Resign(epoch):
+                self.elections.resign(epoch)
+            case ChangeConfiguration(change, epoch, revision, configuration):
+                self.elections.change_configuration(change, epoch, revision, configuration)
+
+    def _load(self, load: Load) -> None:
+        reading = self._readers.submit(self._store.read_log, load.first, self._append_bytes)
+
+        def done(entries: tuple[Entry, ...]) -> None:
+            self.feed(Loaded(load, entries))
+
+        def relay(future: object) -> None:
+            error = reading.exception()
+            if error is not None:
+                # An unreadable log is a disk that can no longer be trusted.
+                self.failed(f"the log cannot be read from index {load.first}: {error}")
+            else:
+                self._loop.call_soon_threadsafe(done, reading.result())
+
+        reading.add_done_callback(relay)
+
+    def _tick(self) -> None:
+        self._ticking = self._loop.call_later(TICK_MS / 1000, self._tick)
+        self.feed(Tick())
+
+
+def _translate(event: coordination.CoordinatorEvent) -> Input:
+    match event:
+        case coordination.Won(attempt, epoch, configuration, revision):
+            return Won(attempt, epoch, configuration, revision)
+        case coordination.CampaignLost(attempt, reason):
+            return CampaignLost(attempt, reason)
+        case coordination.LeaderSeen(epoch, node, disk, revision):
+            return LeaderSeen(epoch, node, disk, revision)
+        case coordination.ConfigurationSeen(configuration, revision):
+            return ConfigurationSeen(configuration, revision)
+        case coordination.GuardPassed(change, revision):
+            return GuardPassed(change, revision)
+        case coordination.GuardFailed(change):
+            return GuardFailed(change)
+        case coordination.GuardUnknown(change):
+            return GuardUnknown(change)

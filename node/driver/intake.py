@@ -1,0 +1,272 @@
+"""Commands on their way into the log: waiting, being admitted, placed; and their answers.
+
+A batch forms while the one before is on its way. Keys are looked up among everything here, a
+repeat waits for the commit of what it repeats (C1), and the end of a leadership tells each
+command what can be known of it (T9). Refused and replayed commands never reach the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+
+import msgspec
+
+from node.core.messages import NotProposed as CoreNotProposed
+from node.core.messages import Placed
+from node.engine import EngineError, NotProposed, OutcomeUnknown, Overloaded, StorageDown
+from node.ledger.admission import Refusal
+from node.ledger.commands import Command, Receipt, encode_batch
+from node.ledger.refusals import RefusalKind, refusal
+
+Answer = Receipt | Refusal
+Admit = Callable[[Sequence[Command]], list[Receipt | Refusal | None]]
+
+
+class Pending:
+    """One command and everybody who waits for its answer; the first is who sent it first."""
+
+    __slots__ = ("command", "futures")
+
+    def __init__(self, command: Command, future: asyncio.Future[Answer]) -> None:
+        self.command = command
+        self.futures = [future]
+
+    def is_waited_for(self) -> bool:
+        """False once every caller has gone away."""
+        return any(not future.done() for future in self.futures)
+
+    def answer(self, answer: Answer) -> None:
+        """Tell everybody; whoever only repeated hears that it is a replay."""
+        first = True
+        for future in self.futures:
+            if not future.done():
+                if first or not isinstance(answer, Receipt):
+                    future.set_result(answer)
+                else:
+                    future.set_result(msgspec.structs.replace(answer, replayed=True))
+            first = False
+
+    def fail(self, error: Callable[[], EngineError]) -> None:
+        """Tell everybody that there is no answer; each gets an exception of its own."""
+        for future in self.futures:
+            if not future.done():
+                future.set_exception(error())
+
+
+class Batch:
+    """Commands that travel together; `payload` once admitted and encoded."""
+
+    __slots__ = ("payload", "pending", "stamp_ms")
+
+    def __init__(self, pending: list[Pending]) -> None:
+        self.pending = pending
+        self.payload = b""
+        self.stamp_ms = 0
+
+
+class Intake:
+    """Owns every command between the front and its answer. All on the event loop, but admission."""
+
+    def __init__(
+        self,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        admit: Admit,
+        admitting: Executor,
+        propose: Callable[[int, bytes], None],
+        may_propose: Callable[[], bool],
+        leader_endpoint: Callable[[], str],
+        clock_ms: Callable[[], int],
+        waiting_commands: int,
+        batch_commands: int,
+        batches_under_way: int,
+    ) -> None:
+        """`admitting` runs one admission after another, off the loop; `propose(ticket, payload)`
+        hands a batch to the core; `may_propose` is false while handing over (H1).
+        """
+        self._loop = loop
+        self._admit = admit
+        self._admitting = admitting
+        self._propose = propose
+        self._may_propose = may_propose
+        self._leader_endpoint = leader_endpoint
+        self._clock_ms = clock_ms
+        self._waiting_bound = waiting_commands
+        self._batch_bound = batch_commands
+        self._under_way_bound = batches_under_way
+        self._by_key: dict[str, Pending] = {}
+        self._waiting: deque[Pending] = deque()
+        self._admitted: deque[Batch] = deque()
+        self._proposing: dict[int, Batch] = {}
+        self._placed: dict[int, Batch] = {}
+        self._under_way = 0
+        self._leadership = 0
+        self._tickets = 0
+        self._pump_due = False
+        self.last_stamp_ms = 0
+        self.on_batch: Callable[[int], None] = lambda commands: None
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def submit(self, command: Command) -> asyncio.Future[Answer]:
+        """Take one command; the future holds its answer. Raises `Overloaded` over the bound."""
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        known = self._by_key.get(command.key)
+        if known is not None:
+            if known.command.fingerprint != command.fingerprint:
+                future.set_result(
+                    refusal(
+                        RefusalKind.KEY_REUSED,
+                        "stan",
+                        f"key {command.key} is under way with other content",
+                    )
+                )
+            else:
+                known.futures.append(future)
+            return future
+        if len(self._waiting) >= self._waiting_bound:
+            raise Overloaded()
+        pending = Pending(command, future)
+        self._by_key[command.key] = pending
+        self._waiting.append(pending)
+        self._pump_soon()
+        return future
+
+    # -- the way in -----------------------------------------------------------------------------
+
+    def _pump_soon(self) -> None:
+        """Once the loop has taken everything that is already there: it all joins the batch."""
+        if not self._pump_due:
+            self._pump_due = True
+            self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._pump_due = False
+        while self._waiting and self._under_way < self._under_way_bound and self._may_propose():
+            taken: list[Pending] = []
+            while self._waiting and len(taken) < self._batch_bound:
+                pending = self._waiting.popleft()
+                if pending.is_waited_for():
+                    taken.append(pending)
+                else:
+                    # Its deadline has passed before it was proposed: it never happened.
+                    del self._by_key[pending.command.key]
+            if taken:
+                self._under_way += 1
+                self._admitting.submit(self._prepare, Batch(taken), self._leadership)
+
+    def _prepare(self, batch: Batch, leadership: int) -> None:
+        """On the admission thread: what the ledger already says, and the bytes of the rest."""
+        commands = [pending.command for pending in batch.pending]
+        error: Exception | None = None
+        answers: list[Receipt | Refusal | None] = []
+        try:
+            answers = self._admit(commands)
+            going = tuple(
+                command for command, answer in zip(commands, answers, strict=True) if answer is None
+            )
+            if going:
+                # C3: the leader's clock, never back.
+                batch.stamp_ms = self.last_stamp_ms = max(self._clock_ms(), self.last_stamp_ms)
+                batch.payload = encode_batch(batch.stamp_ms, going)
+        except Exception as problem:  # told to every caller below, whatever it was
+            error = problem
+        self._loop.call_soon_threadsafe(self._on_prepared, batch, leadership, answers, error)
+
+    def _on_prepared(
+        self,
+        batch: Batch,
+        leadership: int,
+        answers: list[Receipt | Refusal | None],
+        error: Exception | None,
+    ) -> None:
+        if leadership != self._leadership:
+            self._fail(batch, self._not_proposed())
+            return
+        if error is not None:
+            self._under_way -= 1
+            reason = f"the ledger could not be asked: {error}"
+            self._fail(batch, lambda: StorageDown(reason))
+            return
+        going: list[Pending] = []
+        for pending, answer in zip(batch.pending, answers, strict=True):
+            if answer is None:
+                going.append(pending)
+            else:
+                del self._by_key[pending.command.key]
+                pending.answer(answer)
+        batch.pending = going
+        if not going:
+            self._under_way -= 1
+            self._pump_soon()
+            return
+        self._admitted.append(batch)
+        self.propose_admitted()
+
+    def propose_admitted(self) -> None:
+        """Hand what is ready to the core, in order; while handing over it stays here (H1)."""
+        while self._admitted and self._may_propose():
+            batch = self._admitted.popleft()
+            self._tickets += 1
+            self._proposing[self._tickets] = batch
+            self.on_batch(len(batch.pending))
+            self._propose(self._tickets, batch.payload)
+        if self._waiting:
+            self._pump_soon()
+
+    # -- the way out ----------------------------------------------------------------------------
+
+    def on_placed(self, placed: Placed) -> None:
+        """The batch has its place in the log."""
+        self._placed[placed.index] = self._proposing.pop(placed.ticket)
+
+    def on_not_proposed(self, refused: CoreNotProposed) -> None:
+        """The batch never reached the log."""
+        batch = self._proposing.pop(refused.ticket, None)
+        if batch is not None:
+            self._under_way -= 1
+            self._fail(batch, self._not_proposed())
+
+    def on_receipts(self, receipts: Sequence[tuple[int, tuple[Receipt, ...]]]) -> None:
+        """Entries are applied: answer those of ours."""
+        for index, answers in receipts:
+            if answers and answers[-1].settled_at_ms > self.last_stamp_ms:
+                self.last_stamp_ms = answers[-1].settled_at_ms
+            batch = self._placed.pop(index, None)
+            if batch is None:
+                continue
+            self._under_way -= 1
+            for pending, answer in zip(batch.pending, answers, strict=True):
+                del self._by_key[pending.command.key]
+                pending.answer(answer)
+        if self._waiting:
+            self._pump_soon()
+
+    def on_abandon(self) -> None:
+        """The leadership is over: placed is *unknown*, everything else never happened (T9)."""
+        self._leadership += 1
+        endpoint = self._leader_endpoint()
+        placed, self._placed = self._placed, {}
+        for batch in placed.values():
+            self._fail(batch, lambda: OutcomeUnknown(endpoint))
+        unplaced = [*self._admitted, *self._proposing.values(), Batch(list(self._waiting))]
+        self._admitted.clear()
+        self._proposing.clear()
+        self._waiting.clear()
+        for batch in unplaced:
+            self._fail(batch, lambda: NotProposed(endpoint))
+        self._under_way = 0
+
+    def _not_proposed(self) -> Callable[[], EngineError]:
+        endpoint = self._leader_endpoint()
+        return lambda: NotProposed(endpoint)
+
+    def _fail(self, batch: Batch, error: Callable[[], EngineError]) -> None:
+        for pending in batch.pending:
+            if self._by_key.get(pending.command.key) is pending:
+                del self._by_key[pending.command.key]
+            pending.fail(error)
