@@ -3,6 +3,9 @@
 A batch of commands is encoded once, by the leader, with the time it stamped (C3); every replica
 decodes the same bytes and reaches the same receipts. MessagePack arrays: small, and both ways in C.
 The first field of a batch is its format version, so an older log stays readable.
+
+`gc=False`: none of these can refer to itself, and the collector's rounds would cost as much as the
+rules.
 """
 
 from __future__ import annotations
@@ -78,7 +81,7 @@ class State(enum.IntEnum):
     DONE = 10
 
 
-class Dcc(msgspec.Struct, frozen=True, array_like=True):
+class Dcc(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The holder's side of a DCC payment. `rate` is decimal text, card currency per JPY."""
 
     card_amount_minor: int
@@ -86,7 +89,7 @@ class Dcc(msgspec.Struct, frozen=True, array_like=True):
     rate: str
 
 
-class ServiceTotal(msgspec.Struct, frozen=True, array_like=True):
+class ServiceTotal(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One service's totals since the last close; amounts in minor units."""
 
     service: int
@@ -96,7 +99,7 @@ class ServiceTotal(msgspec.Struct, frozen=True, array_like=True):
     refunded_minor: int = 0
 
 
-class Command(msgspec.Struct, frozen=True, array_like=True):
+class Command(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One checked request. `service` 0 is "all services", for CLOSE only.
 
     `expected` is a CLOSE's own totals; None when the terminal sent none.
@@ -122,7 +125,7 @@ class Command(msgspec.Struct, frozen=True, array_like=True):
     expected: tuple[ServiceTotal, ...] | None = None
 
 
-class Receipt(msgspec.Struct, frozen=True, array_like=True):
+class Receipt(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The stored answer to a command. `totals` are a CLOSE's own."""
 
     key: str
@@ -141,7 +144,7 @@ class Receipt(msgspec.Struct, frozen=True, array_like=True):
     expected: tuple[ServiceTotal, ...] = ()
 
 
-class Batch(msgspec.Struct, frozen=True, array_like=True):
+class Batch(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The payload of one log entry."""
 
     format_version: int
