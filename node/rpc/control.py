@@ -1,0 +1,77 @@
+"""The control service: what operators ask of one node. It only carries; the engine answers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from node.engine import AuditReport, Engine, EngineError, HandoverAnswer, NodeStatus
+from node.rpc import wire_control
+from node.rpc.errors import of_engine, unreadable
+from node.rpc.refuse import refuse
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class ControlService:
+    """Status, Handover, Audit, Export over one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def status(self, request: bool, context: Context) -> NodeStatus:
+        """What this node says of itself now."""
+        if not request:
+            await refuse(context, unreadable())
+        return self._engine.status()
+
+    async def handover(self, target: str | None, context: Context) -> HandoverAnswer:
+        """Begin a planned change of leader."""
+        if target is None:
+            await refuse(context, unreadable())
+        try:
+            return await self._engine.handover(target)
+        except EngineError as error:
+            await refuse(context, of_engine(error))
+
+    async def audit(self, request: tuple[int, bool] | None, context: Context) -> AuditReport:
+        """Digests of log and ledger at one index."""
+        if request is None:
+            await refuse(context, unreadable())
+        try:
+            return await self._engine.audit(*request)
+        except EngineError as error:
+            await refuse(context, of_engine(error))
+
+    async def export(self, at_index: int | None, context: Context) -> AsyncIterator[Sequence[str]]:
+        """The ledger as JSON lines, some at a time."""
+        if at_index is None:
+            await refuse(context, unreadable())
+        try:
+            async for lines in self._engine.export(at_index):
+                yield lines
+        except EngineError as error:
+            await refuse(context, of_engine(error))
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """What a server adds to offer this service."""
+        return grpc.method_handlers_generic_handler(
+            wire_control.SERVICE,
+            {
+                "Status": grpc.unary_unary_rpc_method_handler(
+                    self.status, wire_control.decode_status_request, wire_control.encode_status
+                ),
+                "Handover": grpc.unary_unary_rpc_method_handler(
+                    self.handover, wire_control.decode_handover, wire_control.encode_handover
+                ),
+                "Audit": grpc.unary_unary_rpc_method_handler(
+                    self.audit, wire_control.decode_audit, wire_control.encode_audit
+                ),
+                "Export": grpc.unary_stream_rpc_method_handler(
+                    self.export, wire_control.decode_export, wire_control.encode_export
+                ),
+            },
+        )
