@@ -1,1 +1,1 @@
-"""One settlement node: the protocol core, the ledger, the store, and the gRPC services over them."""
+"""One settlement node: protocol core, ledger, store, and the gRPC services over them."""

@@ -9,8 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import random
-import secrets
 import signal
 import sys
 import time
@@ -23,23 +21,16 @@ from coordinator.configuration import ReplicaId
 from coordinator.events import ConfigurationSeen, CoordinatorEvent
 from coordinator.keyvalue import UnsupportedVersion
 from coordinator.session import Session
-from node.core import Identity, Log, Replica, Timings
+from node.assembly import last_stamp_ms, make_replica, make_servers
 from node.core.leader import Leader
 from node.core.messages import HandoverAsked, Message, PeerRefused, Received
 from node.driver.driver import Driver
 from node.driver.engine import QuorumLog
 from node.driver.intake import Intake
 from node.journal import Journal
-from node.ledger.commands import PayloadError, decode_batch
 from node.metrics import Endpoint, Metrics
-from node.rpc import wire, wire_control
-from node.rpc.control import ControlService
-from node.rpc.health import Health, settles_or_redirects
-from node.rpc.replication import MESSAGE_BYTES as PEER_MESSAGE_BYTES
 from node.rpc.replication import Links, PeerLink, ReplicationService
-from node.rpc.server import ListenError, build_server, listen
-from node.rpc.settlement import SettlementService
-from node.rpc.wire_replication import SERVICE as REPLICATION
+from node.rpc.server import ListenError
 from node.rpc.wire_replication import Hello
 from node.settings import Settings, SettingsError, load
 from node.store import Recovered, Store, StoreRefused
@@ -114,7 +105,7 @@ class Node:
             }
         )
         self._driver = Driver(
-            self._replica(loop.time() * 1000),
+            make_replica(settings, self._recovered, loop.time() * 1000),
             self._store,
             send=self._links.send,
             journal=self._journal,
@@ -195,61 +186,16 @@ class Node:
         self._journal.say("stopped", "")
         return self._exit_code
 
-    # -- making ---------------------------------------------------------------------------------
-
-    def _replica(self, now: float) -> Replica:
-        settings, recovered = self._settings, self._recovered
-        timings, limits = settings.timings, settings.limits
-        return Replica(
-            Identity(
-                self._me,
-                settings.site,
-                {peer.node: peer.site for peer in settings.others},
-                life=secrets.token_hex(4),
-            ),
-            Timings(
-                heartbeat_ms=timings.heartbeat_ms,
-                suspicion_ms=timings.suspicion_ms,
-                eviction_ms=timings.eviction_ms,
-                etcd_deadline_ms=timings.etcd_deadline_ms,
-                handover_ms=timings.handover_ms,
-                retransmit_ms=timings.retransmit_ms,
-                append_bytes=limits.append_bytes,
-                entries_in_memory=limits.entries_in_memory,
-            ),
-            random.SystemRandom().random,
-            Log(recovered.base_index, recovered.base_epoch, recovered.base_hash, recovered.entries),
-            now=now,
-            promised=recovered.promised,
-            revision=recovered.configuration_revision,
-            applied=recovered.applied_index,
-            bound=bool(recovered.cluster_id),
-        )
+    # -- who we are ----------------------------------------------------------------------------
 
     def _servers(self, metrics: Metrics) -> tuple[grpc.aio.Server, ...]:
-        settings, engine = self._settings, self._engine
-        settlement = SettlementService(engine, metrics)
-        terminals = build_server(
-            [settlement.handler()],
-            services=[wire.SERVICE],
-            health=Health({wire.SERVICE: lambda: settles_or_redirects(engine.status())}),
-            message_bytes=settings.limits.message_bytes,
-        )
-        listen(terminals, settings.terminals)
         replication = ReplicationService(
             self._hello,
-            {peer.node: peer.site for peer in settings.others},
+            {peer.node: peer.site for peer in self._settings.others},
             self._on_message,
             lambda problem: self._journal.say("stranger", problem),
         )
-        peers = build_server(
-            [replication.handler(), ControlService(engine).handler()],
-            services=[REPLICATION, wire_control.SERVICE],
-            health=Health({REPLICATION: lambda: True, wire_control.SERVICE: lambda: True}),
-            message_bytes=PEER_MESSAGE_BYTES,
-        )
-        listen(peers, settings.peers)
-        return terminals, peers
+        return make_servers(self._settings, self._engine, metrics, replication)
 
     def _recovered_index(self) -> int:
         recovered = self._recovered
@@ -328,15 +274,6 @@ class Node:
         await self._links.stop()
         await session.stop()
         await endpoint.stop()
-
-
-def last_stamp_ms(recovered: Recovered) -> int:
-    """The time stamped in the newest stamped entry: a later one must not be less (C3)."""
-    for entry in reversed(recovered.entries):
-        if entry.payload:
-            with contextlib.suppress(PayloadError):
-                return decode_batch(entry.payload).stamp_ms
-    return 0
 
 
 if __name__ == "__main__":

@@ -131,7 +131,7 @@ async def test_a_refund_above_what_is_left_is_bad_input_naming_the_amount() -> N
     assert refused.advice.response_code == "30"
 
 
-LEADER = "10.0.0.2:7102"
+LEADER = "127.0.0.9:7102"
 DOWN, FULL = grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED
 
 # The error; its status, reason, leader's endpoint, field 39, is the outcome unknown, wait in ms.

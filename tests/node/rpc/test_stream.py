@@ -70,7 +70,7 @@ async def test_refused_requests_are_answered_in_the_stream_which_goes_on() -> No
             case 2:
                 return refusal(RefusalKind.KEY_REUSED, "stan", "other content")
             case 3:
-                return OutcomeUnknown("10.0.0.2:7102")
+                return OutcomeUnknown("127.0.0.9:7102")
             case 4:
                 return Overloaded(75)
             case _:
@@ -89,7 +89,7 @@ async def test_refused_requests_are_answered_in_the_stream_which_goes_on() -> No
     assert [problem.field for problem in bad.fields] == ["amount_minor", "currency"]
     assert (reused.grpc_code, reused.response_code) == (6, "12")
     assert unknown.retry_same_key
-    assert (unknown.leader_endpoint, unknown.response_code) == ("10.0.0.2:7102", "68")
+    assert (unknown.leader_endpoint, unknown.response_code) == ("127.0.0.9:7102", "68")
     assert (overloaded.grpc_code, overloaded.retry_after_ms) == (8, 75)
     assert replies[5].reply.outcome == pb.OUTCOME_APPROVED
 

@@ -1,0 +1,37 @@
+"""The first configuration of a cluster (rule E1), as its topology asks for it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import Final
+
+from coordinator.initialise import Initialised, Plan, existing, initialise
+from coordinator.registry import Registry
+from deploy.topology import Topology
+
+_WAIT_MS: Final = 20_000  # for the nodes to publish themselves
+
+
+def first_configuration(topology: Topology) -> Initialised:
+    """Make it, unless there is one; `created` of the answer tells which.
+
+    Every node of the topology must be running and empty. Raises `InitialiseError` saying which is
+    not, and `RegistryError` where etcd is away.
+    """
+    return asyncio.run(_make(topology))
+
+
+async def _make(topology: Topology) -> Initialised:
+    registry = Registry(topology.etcd_endpoints, topology.timings.etcd_deadline_ms)
+    plan = Plan(
+        sites={site.name: [node.name for node in site.nodes] for site in topology.sites},
+        active_site=topology.active_site,
+        copies_min=topology.copies_min,
+        cluster_id=secrets.token_hex(8),
+    )
+    try:
+        found = await existing(registry, topology.cluster)
+        return found or await initialise(registry, topology.cluster, plan, _WAIT_MS)
+    finally:
+        await registry.close()

@@ -1,0 +1,107 @@
+"""What a cluster keeps on disk besides its programs' own data: its topology, settings and lock.
+
+topology.json   what was started, for commands that attach later
+settings/       one file a node, read by its program
+data/ log/      one folder or file a program
+run/            one record a process (deploy/lab/program.py)
+lock            held while somebody starts, stops or owns the cluster; names them
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from deploy.topology import Topology
+from node.settings import dump
+
+
+class ClusterError(RuntimeError):
+    """The cluster is not in a state for what was asked; the message says why and what helps."""
+
+
+class Folder:
+    """The folder of one cluster."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+
+    def settings(self, node: str) -> Path:
+        """The settings file of a node."""
+        return self.root / "settings" / f"{node}.json"
+
+    def data(self, name: str) -> Path:
+        """The data folder of a node or etcd member."""
+        return self.root / "data" / name
+
+    def topology(self) -> Topology:
+        """The topology written here. Raises `ClusterError` if there is none that can be read."""
+        path = self.root / "topology.json"
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=Topology)
+        except FileNotFoundError as problem:
+            raise ClusterError(
+                f"no cluster was started in {self.root}: `kessai up` starts one"
+            ) from problem
+        except (OSError, msgspec.MsgspecError) as problem:
+            raise ClusterError(f"{path} cannot be read: {problem}") from problem
+
+    def prepare(self, topology: Topology, *, in_use: bool) -> None:
+        """Write the topology and the nodes' settings.
+
+        Raises `ClusterError` if another topology is written here and `in_use` by processes.
+        """
+        written = self.root / "topology.json"
+        content = msgspec.json.format(msgspec.json.encode(topology), indent=2)
+        if in_use and written.exists() and written.read_bytes() != content:
+            raise ClusterError(
+                f"{self.root} runs a cluster of another topology: `kessai down` stops it"
+            )
+        _write(written, content)
+        for node in topology.nodes:
+            _write(
+                self.settings(node.name), dump(topology.settings(node.name, self.data(node.name)))
+            )
+        for name in (*(n.name for n in topology.nodes), *(m.name for m in topology.etcd)):
+            # etcd insists that nobody else can read it.
+            self.data(name).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def clear(self) -> None:
+        """Delete data, logs, settings and records; what ran must have been ended before."""
+        for name in ("data", "log", "settings", "run"):
+            shutil.rmtree(self.root / name, ignore_errors=True)
+        (self.root / "topology.json").unlink(missing_ok=True)
+
+    def lock(self, why: str) -> IO[str]:
+        """The cluster's lock, held until the file is closed or this process is gone.
+
+        Raises `ClusterError` naming who holds it.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        lock = (self.root / "lock").open("a+")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as problem:
+            lock.seek(0)
+            holder = lock.read().strip() or "another process"
+            lock.close()
+            raise ClusterError(f"{self.root.name} is in the hands of {holder}") from problem
+        lock.truncate(0)
+        with suppress(OSError):
+            lock.write(f"process {os.getpid()} ({Path(sys.argv[0]).name} {why})\n")
+            lock.flush()
+        return lock
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    incomplete = path.with_suffix(".incomplete")
+    incomplete.write_bytes(content)
+    incomplete.rename(path)

@@ -1,0 +1,88 @@
+"""Making a node's larger parts from its settings and from what its disk held."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import secrets
+
+import grpc.aio
+
+from coordinator.configuration import ReplicaId
+from node.core import Identity, Log, Replica, Timings
+from node.engine import Engine
+from node.ledger.commands import PayloadError, decode_batch
+from node.metrics import Metrics
+from node.rpc import wire, wire_control
+from node.rpc.control import ControlService
+from node.rpc.health import Health, settles_or_redirects
+from node.rpc.replication import MESSAGE_BYTES as PEER_MESSAGE_BYTES
+from node.rpc.replication import ReplicationService
+from node.rpc.server import build_server, listen
+from node.rpc.settlement import SettlementService
+from node.rpc.wire_replication import SERVICE as REPLICATION
+from node.settings import Settings
+from node.store import Recovered
+
+
+def make_replica(settings: Settings, recovered: Recovered, now: float) -> Replica:
+    """The replica this disk is, in a new life. `now` is the loop's time in milliseconds."""
+    timings, limits = settings.timings, settings.limits
+    return Replica(
+        Identity(
+            ReplicaId(settings.node, recovered.disk_id),
+            settings.site,
+            {peer.node: peer.site for peer in settings.others},
+            life=secrets.token_hex(4),
+        ),
+        Timings(
+            heartbeat_ms=timings.heartbeat_ms,
+            suspicion_ms=timings.suspicion_ms,
+            eviction_ms=timings.eviction_ms,
+            etcd_deadline_ms=timings.etcd_deadline_ms,
+            handover_ms=timings.handover_ms,
+            retransmit_ms=timings.retransmit_ms,
+            append_bytes=limits.append_bytes,
+            entries_in_memory=limits.entries_in_memory,
+        ),
+        random.SystemRandom().random,
+        Log(recovered.base_index, recovered.base_epoch, recovered.base_hash, recovered.entries),
+        now=now,
+        promised=recovered.promised,
+        revision=recovered.configuration_revision,
+        applied=recovered.applied_index,
+        bound=bool(recovered.cluster_id),
+    )
+
+
+def make_servers(
+    settings: Settings, engine: Engine, metrics: Metrics, replication: ReplicationService
+) -> tuple[grpc.aio.Server, ...]:
+    """Both gRPC servers, listening but not started: terminals, then peers and operators.
+
+    Raises `ListenError` for an address in use.
+    """
+    terminals = build_server(
+        [SettlementService(engine, metrics).handler()],
+        services=[wire.SERVICE],
+        health=Health({wire.SERVICE: lambda: settles_or_redirects(engine.status())}),
+        message_bytes=settings.limits.message_bytes,
+    )
+    listen(terminals, settings.terminals)
+    peers = build_server(
+        [replication.handler(), ControlService(engine).handler()],
+        services=[REPLICATION, wire_control.SERVICE],
+        health=Health({REPLICATION: lambda: True, wire_control.SERVICE: lambda: True}),
+        message_bytes=PEER_MESSAGE_BYTES,
+    )
+    listen(peers, settings.peers)
+    return terminals, peers
+
+
+def last_stamp_ms(recovered: Recovered) -> int:
+    """The time stamped in the newest stamped entry: a later one must not be less (C3)."""
+    for entry in reversed(recovered.entries):
+        if entry.payload:
+            with contextlib.suppress(PayloadError):
+                return decode_batch(entry.payload).stamp_ms
+    return 0

@@ -1,0 +1,219 @@
+"""Opening a disk that was used before: everything on it is verified, nothing is repaired.
+
+What is damaged, torn or older than what was vouched for is named and refused (D5, D6): this node's
+part in the cluster is to hold what it said it holds, and its peers have the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from node.core.messages import Entry, chain_hash
+from node.ledger.storage import Table
+from node.store import rows
+from node.store.folder import DATABASE
+from node.store.highwater import HighWater, Mark
+from node.store.plan import End
+from node.store.problems import StoreDamaged, StoreRefused
+from node.store.schema import APPLICATION_ID, FORMAT_VERSION, Meta, Tally, read_meta
+
+_HEADER: Final = b"SQLite format 3\0"
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What a disk says of its replica, verified.
+
+    `entries` is the end of the log after entry `base_index` (whose epoch and hash are `base_*`):
+    all that is not applied yet, and before that as much as was asked for. `notes`: what an operator
+    should know although nothing was lost.
+    """
+
+    disk_id: str
+    cluster_id: str
+    promised: int
+    configuration_revision: int
+    base_index: int
+    base_epoch: int
+    base_hash: bytes
+    entries: tuple[Entry, ...]
+    applied_index: int
+    notes: tuple[str, ...] = ()
+
+
+def check_header(disk: Path) -> None:
+    """The database is there and begins as one. Raises `StoreRefused`."""
+    file = disk / DATABASE
+    try:
+        with file.open("rb") as stream:
+            header = stream.read(len(_HEADER))
+    except FileNotFoundError as problem:
+        raise StoreRefused(
+            file, "the database is missing, although the replica once vouched for it"
+        ) from problem
+    except OSError as problem:
+        raise StoreRefused(file, f"cannot be read: {problem.strerror}") from problem
+    if header != _HEADER:
+        raise StoreRefused(file, "page 1: this is not the header of a SQLite database")
+
+
+def verify(
+    connection: apsw.Connection, disk: Path, high_water: HighWater, entries_in_memory: int
+) -> tuple[Recovered, Meta, End]:
+    """Reads everything once. Raises `StoreRefused` naming the file and what is wrong with it."""
+    file = disk / DATABASE
+    try:
+        _check_structure(connection, file)
+        meta = read_meta(connection)
+        end, recovered = _check_log(connection, meta, high_water.mark, entries_in_memory)
+        _check_mark(connection, meta, end, high_water, file)
+        _check_ledger(connection, meta)
+    except StoreDamaged as problem:
+        raise StoreRefused(file, str(problem)) from problem
+    except apsw.Error as problem:
+        raise StoreRefused(file, f"SQLite cannot read it: {problem}") from problem
+    notes = (high_water.note,) if high_water.note else ()
+    return replace(recovered, notes=notes), meta, end
+
+
+def make_durable(
+    connection: apsw.Connection, disk: Path, high_water: HighWater, meta: Meta, end: End
+) -> None:
+    """Syncs what was verified and lets the high-water record cover it.
+
+    The process may have died between writing and syncing: what can be read back need not be on the
+    disk yet, and from now on it may be vouched for. Raises `StoreRefused`.
+    """
+    assert end.hash is not None, "verifying ends with a known hash"
+    try:
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        high_water.cover(meta.promised, end.index, end.hash)
+    except (apsw.Error, OSError) as problem:
+        raise StoreRefused(disk, f"cannot be written: {problem}") from problem
+
+
+def _check_structure(connection: apsw.Connection, file: Path) -> None:
+    application = connection.pragma("application_id")
+    version = connection.pragma("user_version")
+    if application != APPLICATION_ID:
+        raise StoreRefused(file, f"application id {application}: not a settlement database")
+    if version != FORMAT_VERSION:
+        raise StoreRefused(
+            file, f"format version {version}: this node reads version {FORMAT_VERSION}"
+        )
+    # Not quick_check: it would not see that the index by key has lost a row, and a key that is not
+    # found could be charged twice.
+    problems = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(3)")]
+    if problems != ["ok"]:
+        raise StoreRefused(file, "SQLite's integrity check: " + "; ".join(problems))
+
+
+def _check_log(
+    connection: apsw.Connection, meta: Meta, mark: Mark, entries_in_memory: int
+) -> tuple[End, Recovered]:
+    """Follows the hash chain from the prune point."""
+    index, epoch, chain = meta.prune_index, meta.prune_epoch, meta.base_hash
+    last = connection.execute("SELECT max(idx) FROM log").fetchall()[0][0]
+    last_index = last if isinstance(last, int) else index
+    base_index = max(index, min(meta.applied_index, last_index - entries_in_memory))
+    base = (index, epoch, chain)
+    tail: list[Entry] = []
+    for entry in log_after(connection, index):
+        if entry.index != index + 1:
+            raise StoreDamaged(f"log: entry {index + 1} is missing, the next one is {entry.index}")
+        if entry.epoch < epoch or entry.hash != chain_hash(
+            chain, entry.index, entry.epoch, entry.payload
+        ):
+            raise StoreDamaged(
+                f"log: entry {entry.index} does not have the chain hash it was written with"
+            )
+        index, epoch, chain = entry.index, entry.epoch, entry.hash
+        if index == base_index:
+            base = (index, epoch, chain)
+        elif index > base_index:
+            tail.append(entry)
+    if meta.applied_index > index:
+        raise StoreDamaged(f"log: ends at {index}, but the ledger has applied {meta.applied_index}")
+    return End(index, chain), Recovered(
+        disk_id=meta.disk_id,
+        cluster_id=meta.cluster_id,
+        promised=meta.promised,
+        configuration_revision=meta.configuration_revision,
+        base_index=base[0],
+        base_epoch=base[1],
+        base_hash=base[2],
+        entries=tuple(tail),
+        applied_index=meta.applied_index,
+    )
+
+
+def _check_mark(
+    connection: apsw.Connection, meta: Meta, end: End, high_water: HighWater, file: Path
+) -> None:
+    """The database holds all that the high-water record vouches for (D5)."""
+    mark = high_water.mark
+    if mark.disk_id != meta.disk_id:
+        raise StoreRefused(
+            high_water.file,
+            f"is of disk {mark.disk_id}, but {file.name} beside it is of disk {meta.disk_id}",
+        )
+    lost = "it lost its tail, or an older copy was put back"
+    if meta.promised < mark.promised:
+        raise StoreRefused(
+            file, f"promises epoch {meta.promised}, but {mark.promised} was promised: {lost}"
+        )
+    if end.index < mark.index:
+        raise StoreRefused(
+            file, f"the log ends at {end.index}, but was vouched for up to {mark.index}: {lost}"
+        )
+    if mark.index >= meta.prune_index and hash_at(connection, meta, mark.index) != mark.hash:
+        raise StoreRefused(
+            file,
+            f"log: entry {mark.index} is not the one that was vouched for: another copy of this "
+            "disk was put back",
+        )
+
+
+def _check_ledger(connection: apsw.Connection, meta: Meta) -> None:
+    """Every row is as it was written, and none is missing or an older one."""
+    for table in Table:
+        count = crc_sum = 0
+        for _, _, crc in rows.scan(connection, table):
+            count += 1
+            crc_sum += crc
+        found = Tally(count, crc_sum % 2**64)
+        stored = meta.tallies.get(table, Tally())
+        if found != stored:
+            raise StoreDamaged(
+                f"ledger {table}: {found.rows} rows with checksum sum {found.crc_sum}, but "
+                f"{stored.rows} with {stored.crc_sum} were written: a row is lost, or an old one"
+            )
+
+
+def hash_at(connection: apsw.Connection, meta: Meta, index: int) -> bytes | None:
+    """The chain hash of entry `index`; None when it is not in the log."""
+    if index == meta.prune_index:
+        return meta.base_hash
+    for (chain,) in connection.execute("SELECT hash FROM log WHERE idx = ?", (index,)):
+        if isinstance(chain, bytes):
+            return chain
+    return None
+
+
+def log_after(connection: apsw.Connection, index: int, limit: int = -1) -> Iterator[Entry]:
+    """Entries above `index`, ascending, at most `limit` unless negative. Raises `StoreDamaged`."""
+    select = "SELECT idx, epoch, payload, hash FROM log WHERE idx > ? ORDER BY idx LIMIT ?"
+    for number, epoch, payload, chain in connection.execute(select, (index, limit)):
+        if not (
+            isinstance(number, int)
+            and isinstance(epoch, int)
+            and isinstance(payload, bytes)
+            and isinstance(chain, bytes)
+        ):
+            raise StoreDamaged(f"log: entry {number} has values of the wrong type")
+        yield Entry(number, epoch, payload, chain)

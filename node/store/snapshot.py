@@ -1,0 +1,63 @@
+"""A picture of log and ledger at one applied index, read while the writer goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+
+from node.core.messages import Entry
+from node.store.recovery import log_after
+from node.store.rows import ReadRows
+from node.store.schema import Meta, connect, read_meta
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """`epoch` and `chain_hash` are those of the entry at the applied index.
+
+    Held open by a read transaction: `close` it, or the write-ahead log cannot be reused.
+    """
+
+    connection: apsw.Connection
+    meta: Meta
+    epoch: int
+    chain_hash: bytes
+
+    @property
+    def index(self) -> int:
+        """The applied index."""
+        return self.meta.applied_index
+
+    @property
+    def rows(self) -> ReadRows:
+        """The ledger's rows."""
+        return ReadRows(self.connection)
+
+    def entries(self) -> Iterator[Entry]:
+        """The log above the prune point, up to the applied index."""
+        return log_after(
+            self.connection, self.meta.prune_index, self.meta.applied_index - self.meta.prune_index
+        )
+
+    def close(self) -> None:
+        """Ends the read transaction."""
+        self.connection.close()
+
+
+def take(file: Path, vfs: str | None) -> Snapshot:
+    """Freezes what is committed now. Raises `apsw.Error`, `StoreDamaged`."""
+    connection = connect(file, vfs, cache_kib=8192, readonly=True)
+    try:
+        connection.execute("BEGIN").fetchall()
+        meta = read_meta(connection)
+        at = meta.applied_index
+        if at == meta.prune_index:
+            return Snapshot(connection, meta, meta.prune_epoch, meta.base_hash)
+        (entry,) = log_after(connection, at - 1, 1)
+        return Snapshot(connection, meta, entry.epoch, entry.hash)
+    except BaseException:
+        connection.close()
+        raise

@@ -1,0 +1,223 @@
+"""The store as the rest of the node sees it: one folder, one replica."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from node.core.messages import Entry, Write
+from node.ledger import admission, book, queries
+from node.ledger.commands import Command, Receipt, ServiceTotal
+from node.ledger.refusals import Refusal
+from node.store import audit, folder, recovery
+from node.store.audit import AuditReport
+from node.store.export import lines
+from node.store.faults import DiskFaults, FaultyVfs
+from node.store.highwater import HighWater
+from node.store.problems import StoreClosed, StoreFailed, StoreRefused
+from node.store.reader import Readers
+from node.store.recovery import Recovered
+from node.store.rows import ReadRows
+from node.store.schema import connect
+from node.store.snapshot import Snapshot
+from node.store.work import Apply, Bind, Fail, Freeze, Listener
+from node.store.writer import ApplyEntry, Writer
+
+WRITER_CACHE_KIB: Final = 65536
+
+
+class Store:
+    """Log, ledger and promises of one replica on one disk.
+
+    `open`, then `start`; `write` and `apply` return at once and are done in order by the writer
+    thread, many in one commit. Reads may come from any thread and see all that `applied` reported.
+    After an error (`Listener.failed`) writes are dropped, reads and requests raise `StoreFailed`.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        lock: folder.Lock,
+        vfs: FaultyVfs | None,
+        database: Path,
+        writer: Writer,
+    ) -> None:
+        """For `open` only."""
+        self._node = node
+        self._lock = lock
+        self._vfs = vfs
+        self._writer = writer
+        self._started = False
+        self._closed = False
+        self._readers = Readers(
+            database, vfs.name if vfs else None, lambda reason: writer.queue.put(Fail(reason))
+        )
+
+    @staticmethod
+    def open(
+        path: Path,
+        *,
+        node: str,
+        entries_in_memory: int = 4096,
+        fault_file: Path | None = None,
+        apply_entry: ApplyEntry = book.apply,
+    ) -> tuple[Store, Recovered]:
+        """Opens the data folder `path`, made with a new disk id if it has no disk, and verifies it.
+
+        `entries_in_memory`: how many entries at the end of the log to hand over (more if more are
+        not applied). `fault_file`: see `node.store.faults`; only for drills.
+        Raises `StoreRefused` naming the file and what is wrong; nothing is changed then.
+        """
+        with ExitStack() as opened:
+            lock = folder.Lock(path)
+            opened.callback(lock.release)
+            disk = folder.make_disk(path)
+            recovery.check_header(disk)
+            faults = DiskFaults(fault_file)
+            vfs = FaultyVfs(faults) if fault_file is not None else None
+            if vfs is not None:
+                opened.callback(vfs.unregister)
+            vfs_name = vfs.name if vfs else None
+            high_water = HighWater(disk / folder.HIGH_WATER, faults)
+            opened.callback(high_water.close)
+            database = disk / folder.DATABASE
+            try:
+                connection = connect(database, vfs_name, WRITER_CACHE_KIB)
+            except apsw.Error as problem:
+                raise StoreRefused(database, f"SQLite cannot open it: {problem}") from problem
+            opened.callback(connection.close)
+            recovered, meta, end = recovery.verify(connection, disk, high_water, entries_in_memory)
+            recovery.make_durable(connection, disk, high_water, meta, end)
+            opened.pop_all()
+        writer = Writer(connection, database, vfs_name, high_water, meta, end, apply_entry)
+        return Store(node, lock, vfs, database, writer), recovered
+
+    @staticmethod
+    def set_aside(path: Path) -> Path:
+        """Keeps a refused disk under another name, so that the next `open` makes a new one (D6).
+
+        The operator's choice, never automatic. Returns where the files are now; raises
+        `StoreRefused` when the folder is in use or has no disk.
+        """
+        return folder.set_aside(path)
+
+    def start(self, listener: Listener) -> None:
+        """Starts the writer thread; what was asked before is done first."""
+        self._started = True
+        self._writer.start(listener)
+
+    def write(self, write: Write) -> None:
+        """Queues one durable step; `Listener.persisted` names it when it is on disk."""
+        if not self._writer.failure:
+            self._writer.queue.put(write)
+
+    def apply(self, entries: Sequence[Entry]) -> None:
+        """Queues committed entries, next in order; `Listener.applied` reports them."""
+        if entries and not self._writer.failure:
+            self._writer.queue.put(Apply(tuple(entries)))
+
+    def bind_cluster(self, cluster_id: str) -> None:
+        """Makes this disk one of `cluster_id`: durable when it returns, and for good (E1).
+
+        Raises `StoreRefused` when it is another cluster's.
+        """
+        self._check()
+        if not self._started:
+            self._writer.bind(cluster_id)
+            return
+        done: Future[None] = Future()
+        self._writer.queue.put(Bind(cluster_id, done))
+        done.result()
+
+    def read_log(self, first: int, max_bytes: int) -> tuple[Entry, ...]:
+        """Committed rows of the log from index `first` on, payloads of at most `max_bytes` in all.
+
+        At least one entry, if there is one; none when `first` is beyond the end or was pruned.
+        """
+        self._check()
+        found: list[Entry] = []
+        with self._readers.borrow() as connection:
+            for entry in recovery.log_after(connection, first - 1):
+                max_bytes -= len(entry.payload)
+                if entry.index != first + len(found) or (found and max_bytes < 0):
+                    break
+                found.append(entry)
+        return tuple(found)
+
+    def admit(self, commands: Sequence[Command]) -> list[Receipt | Refusal | None]:
+        """What the ledger already says to each command: see `node.ledger.admission`."""
+        with self._reading() as rows:
+            return admission.admit(rows, commands)
+
+    def inquire(self, key: str) -> queries.Inquiry | None:
+        """What became of an idempotency key: see `node.ledger.queries`."""
+        with self._reading() as rows:
+            return queries.inquire(rows, key)
+
+    def interim(self, terminal: str, service: int) -> tuple[ServiceTotal, ...]:
+        """A terminal's totals since its last close: see `node.ledger.queries`."""
+        with self._reading() as rows:
+            return queries.interim(rows, terminal, service)
+
+    def audit(self, at_index: int, rederive: bool) -> Future[AuditReport]:
+        """Log and ledger as they are at exactly `at_index` (0: now), added up on another thread.
+
+        A later index is waited for. The future fails with `IndexPassed` (naming the current index)
+        for an earlier one, `StoreFailed` or `StoreClosed`. Cancel it to wait no more.
+        """
+        return audit.begin(self._freeze(at_index), rederive)
+
+    def export(self, at_index: int) -> Iterator[str]:
+        """Log and ledger at exactly `at_index` (0: now) as lines of JSON: see `node.store.export`.
+
+        Waits until the index is applied; raises as `audit` does. Close the iterator when it is not
+        read to the end.
+        """
+        return lines(self._freeze(at_index).result(), self._node)
+
+    @property
+    def fsyncs(self) -> int:
+        """Commits made durable since the start; each may hold many writes and applied entries."""
+        return self._writer.commits
+
+    @property
+    def fsync_seconds(self) -> float:
+        """The time these took, high-water record included."""
+        return self._writer.commit_seconds
+
+    def close(self) -> None:
+        """Finishes what was queued, closes the files, gives the folder back. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        # The writer's connection is the last to close: that one empties the write-ahead log.
+        self._writer.stop(self._readers.close)
+        if self._vfs is not None:
+            self._vfs.unregister()
+        self._lock.release()
+
+    @contextmanager
+    def _reading(self) -> Iterator[ReadRows]:
+        self._check()
+        # Taken before the connection reads: what is committed in between may be seen twice, but
+        # nothing is missed.
+        changes = self._writer.changes
+        with self._readers.borrow() as connection:
+            yield ReadRows(connection, changes)
+
+    def _freeze(self, at_index: int) -> Future[Snapshot]:
+        self._check()
+        done: Future[Snapshot] = Future()
+        self._writer.queue.put(Freeze(at_index, done))
+        return done
+
+    def _check(self) -> None:
+        if self._closed:
+            raise StoreClosed("the store was closed")
+        if self._writer.failure:
+            raise StoreFailed(self._writer.failure)

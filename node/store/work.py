@@ -1,0 +1,69 @@
+"""What is put in the writer's queue, and what it calls back."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Protocol
+
+from node.core.messages import Entry, Write
+from node.ledger.commands import Receipt
+from node.store.snapshot import Snapshot
+
+
+class Listener(Protocol):
+    """Called on the writer thread. It must return quickly and not call the store back."""
+
+    def persisted(self, number: int) -> None:
+        """Every write up to `number` is on disk, and so is the high-water record (D2, D5)."""
+        ...
+
+    def applied(self, index: int, receipts: list[tuple[int, tuple[Receipt, ...]]]) -> None:
+        """The ledger stands at `index`; the receipts of each entry since the last call.
+
+        Before the fsync of that transaction: the entries are on a write quorum already. Reads on
+        this store see their effect from now on.
+        """
+        ...
+
+    def failed(self, reason: str) -> None:
+        """The store met an error and has stopped; called once, and nothing is called after it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Committed entries, next in order."""
+
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """Make `cluster_id` this disk's cluster."""
+
+    cluster_id: str
+    done: Future[None]
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """A picture of everything at exactly the applied index `at_index`; 0: as it is now."""
+
+    at_index: int
+    done: Future[Snapshot]
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """A reader met damage."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Finish what was asked before, then end."""
+
+
+Work = Write | Apply | Bind | Freeze | Fail | Stop
