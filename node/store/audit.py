@@ -13,6 +13,7 @@ import msgspec
 from node.core.messages import chain_hash
 from node.ledger import audit as ledger_audit
 from node.ledger.storage import Table
+from node.store.reader import Guard
 from node.store.snapshot import Snapshot
 
 _PROBLEMS_SHOWN: Final = 5
@@ -39,7 +40,7 @@ class AuditReport:
     prune_index: int
 
 
-def begin(frozen: Future[Snapshot], rederive: bool) -> Future[AuditReport]:
+def begin(frozen: Future[Snapshot], rederive: bool, guard: Guard) -> Future[AuditReport]:
     """The report on the picture `frozen`, made on a thread of its own once that is there.
 
     Cancelling the report cancels the picture, as long as its index was not reached.
@@ -48,7 +49,9 @@ def begin(frozen: Future[Snapshot], rederive: bool) -> Future[AuditReport]:
 
     def work(snapshot: Snapshot) -> None:
         try:
-            report.set_result(_report(snapshot, rederive))
+            with guard():
+                result = _report(snapshot, rederive)
+            report.set_result(result)
         except Exception as problem:
             report.set_exception(problem)
         finally:

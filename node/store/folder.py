@@ -17,6 +17,8 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+import apsw
+
 from node.core.messages import GENESIS_HASH
 from node.store import highwater, schema
 from node.store.highwater import Mark
@@ -56,20 +58,26 @@ class Lock:
 
 
 def make_disk(folder: Path) -> Path:
-    """The path of the folder's disk, made new with a random disk id if there is none."""
+    """The path of the folder's disk, made new with a random disk id if there is none.
+
+    Raises `StoreRefused` when it cannot be made.
+    """
     disk = folder / DISK
     if disk.exists():
         return disk
     unfinished = folder / "disk.new"
-    if unfinished.exists():
-        shutil.rmtree(unfinished)  # never used: it would have been renamed first
-    unfinished.mkdir()
     disk_id = secrets.token_hex(16)
-    schema.create(unfinished / DATABASE, disk_id)
-    highwater.create(unfinished / HIGH_WATER, Mark(disk_id, 0, 0, GENESIS_HASH))
-    _sync_folder(unfinished)
-    unfinished.rename(disk)
-    _sync_folder(folder)
+    try:
+        if unfinished.exists():
+            shutil.rmtree(unfinished)  # never used: it would have been renamed first
+        unfinished.mkdir()
+        schema.create(unfinished / DATABASE, disk_id)
+        highwater.create(unfinished / HIGH_WATER, Mark(disk_id, 0, 0, GENESIS_HASH))
+        _sync_folder(unfinished)
+        unfinished.rename(disk)
+        _sync_folder(folder)
+    except (OSError, apsw.Error) as problem:
+        raise StoreRefused(folder, f"a new disk cannot be made here: {problem}") from problem
     return disk
 
 

@@ -43,25 +43,19 @@ class HighWater:
         self._faults = faults
         self.file = file
         try:
-            content = file.read_bytes()
+            # O_DSYNC: a write returns when it is on the disk, in one call instead of two.
+            self._descriptor = os.open(file, os.O_RDWR | os.O_DSYNC | os.O_CLOEXEC)
         except FileNotFoundError as problem:
             raise StoreRefused(
                 file, "the high-water record is missing: what was vouched for is not known"
             ) from problem
         except OSError as problem:
-            raise StoreRefused(file, f"cannot be read: {problem.strerror}") from problem
-        slots = [_decode(content[at : at + SLOT_BYTES]) for at in (0, SLOT_BYTES)]
-        found = [slot for slot in slots if slot is not None]
-        if not found:
-            raise StoreRefused(file, "neither slot of the high-water record has a valid checksum")
-        self._sequence, self.mark = max(found, key=lambda slot: slot[0])
-        self.note = (
-            ""
-            if len(found) == 2
-            else f"{file}: slot {slots.index(None)} of the high-water record is unreadable; "
-            f"the other one vouches for index {self.mark.index}"
-        )
-        self._descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+            raise StoreRefused(file, f"cannot be opened: {problem.strerror}") from problem
+        try:
+            self._sequence, self.mark, self.note = self._read()
+        except BaseException:
+            os.close(self._descriptor)
+            raise
 
     def cover(self, promised: int, index: int, chain: bytes) -> None:
         """Makes these the record, unless they are; on disk when it returns. Raises `OSError`."""
@@ -70,14 +64,33 @@ class HighWater:
             return
         sequence = self._sequence + 1
         self._faults.before_write()
-        os.pwrite(self._descriptor, _encode(sequence, mark), sequence % 2 * SLOT_BYTES)
         self._faults.before_sync()
-        os.fdatasync(self._descriptor)
+        os.pwrite(self._descriptor, _encode(sequence, mark), sequence % 2 * SLOT_BYTES)
         self._sequence, self.mark = sequence, mark
 
     def close(self) -> None:
         """Closes the file."""
         os.close(self._descriptor)
+
+    def _read(self) -> tuple[int, Mark, str]:
+        """The newest valid slot, and a note when the other one is not valid."""
+        file = self.file
+        try:
+            content = os.pread(self._descriptor, 2 * SLOT_BYTES, 0)
+        except OSError as problem:
+            raise StoreRefused(file, f"cannot be read: {problem.strerror}") from problem
+        slots = [_decode(content[at : at + SLOT_BYTES]) for at in (0, SLOT_BYTES)]
+        found = [slot for slot in slots if slot is not None]
+        if not found:
+            raise StoreRefused(file, "neither slot of the high-water record has a valid checksum")
+        sequence, mark = max(found, key=lambda slot: slot[0])
+        note = (
+            ""
+            if len(found) == 2
+            else f"{file}: slot {slots.index(None)} of the high-water record is unreadable; "
+            f"the other one vouches for index {mark.index}"
+        )
+        return sequence, mark, note
 
 
 def create(file: Path, mark: Mark) -> None:

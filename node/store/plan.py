@@ -34,16 +34,12 @@ class Plan:
 
     meta: Meta
     end: End
+    applied: int
     cut_after: int | None = None
     rows: list[Entry] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     number: int | None = None
     size: int = 0
-
-    @property
-    def applied(self) -> int:
-        """The applied index after what is planned."""
-        return self.entries[-1].index if self.entries else self.meta.applied_index
 
     def add_write(self, write: Write) -> None:
         """Raises `Breach` where a promise or a settled entry would be lost, or a gap left."""
@@ -72,6 +68,7 @@ class Plan:
             if entry.index > self.end.index:
                 raise Breach(f"entry {entry.index} is beyond {self.end.index}, the end of the log")
             self.entries.append(entry)
+            self.applied = entry.index
             self.size += len(entry.payload)
 
     def _cut(self, after: int) -> None:

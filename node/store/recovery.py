@@ -163,13 +163,13 @@ def _check_mark(
             f"is of disk {mark.disk_id}, but {file.name} beside it is of disk {meta.disk_id}",
         )
     lost = "it lost its tail, or an older copy was put back"
-    if meta.promised < mark.promised:
-        raise StoreRefused(
-            file, f"promises epoch {meta.promised}, but {mark.promised} was promised: {lost}"
-        )
     if end.index < mark.index:
         raise StoreRefused(
             file, f"the log ends at {end.index}, but was vouched for up to {mark.index}: {lost}"
+        )
+    if meta.promised < mark.promised:
+        raise StoreRefused(
+            file, f"promises epoch {meta.promised}, but {mark.promised} was promised: {lost}"
         )
     if mark.index >= meta.prune_index and hash_at(connection, meta, mark.index) != mark.hash:
         raise StoreRefused(

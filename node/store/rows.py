@@ -18,13 +18,13 @@ from node.store.problems import StoreDamaged
 from node.store.schema import TABLE_NUMBER, Tally, row_crc
 
 Changes = Mapping[Table, Mapping[str, bytes]]
-"""Rows changed by a transaction that readers must see already."""
+"""Rows that are changed but not on disk yet, and that readers must see already."""
 
 NO_CHANGES: Final[Changes] = {table: {} for table in Table}
 
 _SELECT: Final = (
     "SELECT json_group_array(json_array(key, hex(value), crc)) FROM ledger "
-    "WHERE tab = ? AND key IN (SELECT value FROM carray(?))"
+    "WHERE tab = ? AND key IN (SELECT CAST(value AS TEXT) FROM carray(?))"
 )
 _SCAN: Final = "SELECT key, value, crc FROM ledger WHERE tab = ? ORDER BY key"
 _CHUNK: Final = 128
@@ -40,7 +40,8 @@ def fetch(
     """The rows that exist among `keys`, with checksums. Raises `StoreDamaged`, `apsw.Error`."""
     if not keys:
         return {}
-    bindings = (TABLE_NUMBER[table], apsw.carray(tuple(keys)))
+    # As bytes: an array of text cannot hold a key with a NUL, which a hostile request may name.
+    bindings = (TABLE_NUMBER[table], apsw.carray(tuple(key.encode() for key in keys)))
     found: dict[str, tuple[bytes, int]] = {}
     for (answer,) in connection.execute(_SELECT, bindings):
         for key, text, crc in _decode(str(answer)):
@@ -98,7 +99,11 @@ class ReadRows:
 
 
 class WriteRows:
-    """`LedgerStorage` for the writer: changes gather in memory and reach SQLite in `flush`."""
+    """`LedgerStorage` for the writer: changes gather in memory and reach SQLite in `flush`.
+
+    Readers look at `changes` from other threads, also while they are added to: a row is there or
+    not yet, and is never taken away but by `clear`, which leaves them the old ones.
+    """
 
     def __init__(self, connection: apsw.Connection, tallies: Mapping[str, Tally]) -> None:
         self._connection = connection
@@ -106,10 +111,15 @@ class WriteRows:
         self._tallies = dict(tallies)
         self.clear()
 
+    @property
+    def pending(self) -> int:
+        """How many changed rows wait for `flush`."""
+        return sum(len(changed) for changed in self.changes.values())
+
     def clear(self) -> None:
-        """Forgets the gathered changes: a new transaction begins."""
+        """Forgets the gathered changes: they are committed."""
         self.changes: dict[Table, dict[str, bytes]] = {table: {} for table in Table}
-        # The checksum each row had before this transaction; None where there was no row.
+        # The checksum each row had before these changes; None where there was no row.
         self._before: dict[Table, dict[str, int | None]] = {table: {} for table in Table}
 
     def get(self, table: Table, keys: Collection[str]) -> dict[str, bytes]:
@@ -141,7 +151,8 @@ class WriteRows:
             rows, crc_sum = tally.rows, tally.crc_sum
             bindings: list[int | str | bytes] = []
             cache = self._cache.get(table)
-            for key, value in changed.items():
+            # In order of key, so that the index is walked once from left to right.
+            for key, value in sorted(changed.items()):
                 crc = row_crc(table, key, value)
                 old = before[key]
                 rows += old is None

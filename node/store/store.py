@@ -16,17 +16,18 @@ from node.ledger.commands import Command, Receipt, ServiceTotal
 from node.ledger.refusals import Refusal
 from node.store import audit, folder, recovery
 from node.store.audit import AuditReport
+from node.store.disk import Disk
 from node.store.export import lines
 from node.store.faults import DiskFaults, FaultyVfs
 from node.store.highwater import HighWater
 from node.store.problems import StoreClosed, StoreFailed, StoreRefused
-from node.store.reader import Readers
+from node.store.reader import Guard, Readers
 from node.store.recovery import Recovered
 from node.store.rows import ReadRows
 from node.store.schema import connect
 from node.store.snapshot import Snapshot
 from node.store.work import Apply, Bind, Fail, Freeze, Listener
-from node.store.writer import ApplyEntry, Writer
+from node.store.writer import FLUSH_ROWS, ApplyEntry, Writer
 
 WRITER_CACHE_KIB: Final = 65536
 
@@ -45,18 +46,19 @@ class Store:
         lock: folder.Lock,
         vfs: FaultyVfs | None,
         database: Path,
+        disk: Disk,
         writer: Writer,
     ) -> None:
         """For `open` only."""
         self._node = node
         self._lock = lock
         self._vfs = vfs
+        self._disk = disk
         self._writer = writer
         self._started = False
         self._closed = False
-        self._readers = Readers(
-            database, vfs.name if vfs else None, lambda reason: writer.queue.put(Fail(reason))
-        )
+        self._guard = Guard(database, lambda reason: writer.queue.put(Fail(reason)))
+        self._readers = Readers(database, vfs.name if vfs else None, self._guard)
 
     @staticmethod
     def open(
@@ -66,11 +68,13 @@ class Store:
         entries_in_memory: int = 4096,
         fault_file: Path | None = None,
         apply_entry: ApplyEntry = book.apply,
+        flush_rows: int = FLUSH_ROWS,
     ) -> tuple[Store, Recovered]:
         """Opens the data folder `path`, made with a new disk id if it has no disk, and verifies it.
 
         `entries_in_memory`: how many entries at the end of the log to hand over (more if more are
-        not applied). `fault_file`: see `node.store.faults`; only for drills.
+        not applied). `fault_file`: see `node.store.faults`; only for drills. `flush_rows`: how many
+        changed ledger rows to gather in memory before they are written.
         Raises `StoreRefused` naming the file and what is wrong; nothing is changed then.
         """
         with ExitStack() as opened:
@@ -94,8 +98,9 @@ class Store:
             recovered, meta, end = recovery.verify(connection, disk, high_water, entries_in_memory)
             recovery.make_durable(connection, disk, high_water, meta, end)
             opened.pop_all()
-        writer = Writer(connection, database, vfs_name, high_water, meta, end, apply_entry)
-        return Store(node, lock, vfs, database, writer), recovered
+        held = Disk(connection, high_water, meta, end)
+        writer = Writer(held, database, vfs_name, apply_entry, flush_rows)
+        return Store(node, lock, vfs, database, held, writer), recovered
 
     @staticmethod
     def set_aside(path: Path) -> Path:
@@ -170,7 +175,7 @@ class Store:
         A later index is waited for. The future fails with `IndexPassed` (naming the current index)
         for an earlier one, `StoreFailed` or `StoreClosed`. Cancel it to wait no more.
         """
-        return audit.begin(self._freeze(at_index), rederive)
+        return audit.begin(self._freeze(at_index), rederive, self._guard)
 
     def export(self, at_index: int) -> Iterator[str]:
         """Log and ledger at exactly `at_index` (0: now) as lines of JSON: see `node.store.export`.
@@ -178,17 +183,23 @@ class Store:
         Waits until the index is applied; raises as `audit` does. Close the iterator when it is not
         read to the end.
         """
-        return lines(self._freeze(at_index).result(), self._node)
+        snapshot = self._freeze(at_index).result()
+
+        def guarded() -> Iterator[str]:
+            with self._guard():
+                yield from lines(snapshot, self._node)
+
+        return guarded()
 
     @property
     def fsyncs(self) -> int:
         """Commits made durable since the start; each may hold many writes and applied entries."""
-        return self._writer.commits
+        return self._disk.commits
 
     @property
     def fsync_seconds(self) -> float:
         """The time these took, high-water record included."""
-        return self._writer.commit_seconds
+        return self._disk.commit_seconds
 
     def close(self) -> None:
         """Finishes what was queued, closes the files, gives the folder back. Safe to call twice."""
@@ -204,8 +215,7 @@ class Store:
     @contextmanager
     def _reading(self) -> Iterator[ReadRows]:
         self._check()
-        # Taken before the connection reads: what is committed in between may be seen twice, but
-        # nothing is missed.
+        # Taken before the connection reads: what is written in between is seen twice, not missed.
         changes = self._writer.changes
         with self._readers.borrow() as connection:
             yield ReadRows(connection, changes)

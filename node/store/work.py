@@ -21,8 +21,8 @@ class Listener(Protocol):
     def applied(self, index: int, receipts: list[tuple[int, tuple[Receipt, ...]]]) -> None:
         """The ledger stands at `index`; the receipts of each entry since the last call.
 
-        Before the fsync of that transaction: the entries are on a write quorum already. Reads on
-        this store see their effect from now on.
+        Before any fsync here: the entries are on a write quorum already. Reads on this store see
+        their effect from now on.
         """
         ...
 

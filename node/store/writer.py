@@ -6,9 +6,14 @@ following one together (group commit). The order inside one round:
 1. gather writes and entries to apply into a plan;
 2. apply the entries to the ledger, tell the listener: their receipts may leave;
 3. lower the high-water record if the log is cut below it;
-4. write log, ledger and meta row, commit: one sync;
+4. write log and meta row, commit: one sync;
 5. raise the high-water record: a sync of its own (D5);
 6. tell the listener which writes are on disk.
+
+What the entries change in the ledger gathers in memory and reaches the disk some rounds later, many
+entries in one transaction with the applied index: rows that change often are written once, and keys
+that are neighbours share a page. Nothing can be lost by that: the log has it all, and a restart
+applies again what comes after the applied index on disk.
 
 Any error ends it: roll back, say so once, vouch for nothing again.
 """
@@ -18,73 +23,68 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import apsw
 import msgspec
 
 from node.core.messages import Write
 from node.ledger.commands import Receipt
 from node.ledger.storage import LedgerStorage
 from node.store import snapshot
-from node.store.highwater import HighWater
-from node.store.plan import BYTES_MAX, End, Plan
-from node.store.problems import IndexPassed, StoreClosed, StoreFailed, StoreRefused
-from node.store.recovery import hash_at
-from node.store.rows import NO_CHANGES, Changes, WriteRows
-from node.store.schema import Meta, pack_meta
+from node.store.disk import Disk
+from node.store.pictures import Pictures
+from node.store.plan import BYTES_MAX, Plan
+from node.store.problems import StoreClosed, StoreFailed, StoreRefused
+from node.store.rows import Changes
 from node.store.work import Apply, Bind, Fail, Freeze, Listener, Stop, Work
 
 ApplyEntry = Callable[[LedgerStorage, int, bytes], tuple[Receipt, ...]]
 
-CHECKPOINT_IDLE_PAGES: Final = 1000
-CHECKPOINT_PAGES: Final = 4000
+FLUSH_ROWS: Final = 2048
+"""Ledger rows changed in memory before they are written."""
 
-_INSERT: Final = "INSERT INTO log (idx, epoch, payload, hash) VALUES (?, ?, ?, ?)"
+CHECKPOINT_PAGES: Final = 2000
+"""Pages in the write-ahead log before they are copied into the database."""
+
+_POSTPONED_AT_MOST: Final = 4
+"""Both wait for a moment without work, until there is this many times as much of it."""
+
+_FLUSH_ENTRIES: Final = 2048
+"""Entries applied before the ledger is written, however few rows they changed."""
 
 
 class Writer:
-    """Owns the writing connection and the high-water record once `start` was called."""
+    """Owns the disk once `start` was called."""
 
     def __init__(
         self,
-        connection: apsw.Connection,
+        disk: Disk,
         database: Path,
         vfs: str | None,
-        high_water: HighWater,
-        meta: Meta,
-        end: End,
         apply_entry: ApplyEntry,
+        flush_rows: int,
     ) -> None:
         self.queue: queue.SimpleQueue[Work] = queue.SimpleQueue()
-        self.changes: Changes = NO_CHANGES
         self.failure = ""
-        self.commits = 0
-        self.commit_seconds = 0.0
-        self._connection = connection
+        self._disk = disk
         self._database = database
         self._vfs = vfs
-        self._high_water = high_water
-        self._meta = meta
-        self._end = end
         self._apply_entry = apply_entry
-        self._rows = WriteRows(connection, meta.tallies)
+        self._applied = disk.meta.applied_index
+        self._flush_rows = flush_rows
         self._backlog: deque[Work] = deque()
-        self._waiting: list[Freeze] = []
-        self._due: list[Freeze] = []
-        self._pages = 0
+        self._pictures = Pictures()
         self._stopping = False
         self._listener: Listener | None = None
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
 
     @property
-    def meta(self) -> Meta:
-        """Where the replica stands on disk."""
-        return self._meta
+    def changes(self) -> Changes:
+        """What is applied but not on disk yet, for readers to lay over what they find there."""
+        return self._disk.rows.changes
 
     def start(self, listener: Listener) -> None:
         """Begins to work through the queue."""
@@ -98,42 +98,35 @@ class Writer:
             self._thread.join()
         self._abandon(StoreClosed("the store was closed"))
         before_closing()
-        if not self.failure:
-            self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
-        self._connection.close()
-        self._high_water.close()
+        self._disk.close(tidy=not self.failure)
 
     def bind(self, cluster_id: str) -> None:
         """Makes `cluster_id` durable. Raises `StoreRefused` when the disk is of another cluster."""
-        if self._meta.cluster_id not in ("", cluster_id):
+        meta = self._disk.meta
+        if meta.cluster_id not in ("", cluster_id):
             raise StoreRefused(
-                self._database,
-                f"belongs to cluster {self._meta.cluster_id}, not to {cluster_id}",
+                self._database, f"belongs to cluster {meta.cluster_id}, not to {cluster_id}"
             )
-        if self._meta.cluster_id == cluster_id:
-            return
-        plan = Plan(msgspec.structs.replace(self._meta, cluster_id=cluster_id), self._end)
-        self._perform(plan)
+        if meta.cluster_id != cluster_id:
+            meta = msgspec.structs.replace(meta, cluster_id=cluster_id)
+            self._perform(Plan(meta, self._disk.end, self._applied))
 
     def _run(self) -> None:
         try:
             while not self._stopping:
                 self._backlog.append(self.queue.get())
-                while True:
-                    try:
-                        self._backlog.append(self.queue.get_nowait())
-                    except queue.Empty:
-                        break
+                while not self.queue.empty():
+                    self._backlog.append(self.queue.get_nowait())
                 while self._backlog and not self._stopping:
                     self._round()
-                self._checkpoint()
+                self._tidy()
         except Exception as problem:
             self._fail(f"{type(problem).__name__}: {problem}")
 
     def _round(self) -> None:
         """One transaction from the front of the backlog, and the pictures that are due after it."""
-        plan = Plan(self._meta, self._end)
-        while self._backlog and plan.size < BYTES_MAX and not self._due:
+        plan = Plan(self._disk.meta, self._disk.end, self._applied)
+        while self._backlog and plan.size < BYTES_MAX and not self._pictures.due:
             if isinstance(self._backlog[0], Bind | Stop | Fail):
                 self._perform(plan)
                 self._alone(self._backlog.popleft())
@@ -144,32 +137,17 @@ class Writer:
                 case Apply():
                     self._gather(plan, work)
                 case Freeze():
-                    self._register(plan, work)
+                    self._pictures.ask(work, plan.applied)
         self._perform(plan)
-        while self._due:
-            self._freeze(self._due.pop())
+        while self._pictures.due:
+            self._freeze(self._pictures.due.pop())
 
     def _gather(self, plan: Plan, work: Apply) -> None:
         """Plans entries up to the next index somebody waits for, if that is among them."""
-        entries = work.entries
-        target = min((f.at_index for f in self._waiting), default=None)
-        if target is None or not entries or target > entries[-1].index:
-            plan.add_entries(entries)
-            return
-        count = target - entries[0].index + 1
-        plan.add_entries(entries[:count])
-        if entries[count:]:
-            self._backlog.appendleft(Apply(entries[count:]))
-        self._due = [freeze for freeze in self._waiting if freeze.at_index == target]
-        self._waiting = [freeze for freeze in self._waiting if freeze.at_index != target]
-
-    def _register(self, plan: Plan, freeze: Freeze) -> None:
-        if freeze.at_index in (0, plan.applied):
-            self._due.append(freeze)
-        elif freeze.at_index > plan.applied:
-            self._waiting.append(freeze)
-        elif freeze.done.set_running_or_notify_cancel():
-            freeze.done.set_exception(IndexPassed(freeze.at_index, plan.applied))
+        count = self._pictures.split(work.entries)
+        plan.add_entries(work.entries[:count])
+        if work.entries[count:]:
+            self._backlog.appendleft(Apply(work.entries[count:]))
 
     def _alone(self, work: Work) -> None:
         match work:
@@ -185,12 +163,14 @@ class Writer:
             case Fail(reason):
                 raise StoreFailed(reason)
             case Stop():
+                self._disk.flush(self._applied)
                 self._stopping = True
 
     def _freeze(self, freeze: Freeze) -> None:
         if not freeze.done.set_running_or_notify_cancel():
             return
         try:
+            self._disk.flush(self._applied)
             freeze.done.set_result(snapshot.take(self._database, self._vfs))
         except Exception as problem:
             freeze.done.set_exception(problem)
@@ -198,90 +178,53 @@ class Writer:
 
     def _perform(self, plan: Plan) -> None:
         """Steps 2 to 6."""
-        receipts: list[tuple[int, tuple[Receipt, ...]]] = []
-        before = self._meta
-        if plan.rows or plan.entries or plan.cut_after is not None or plan.meta is not before:
-            self._connection.execute("BEGIN IMMEDIATE").fetchall()
+        if plan.entries:
+            receipts = []
             for entry in plan.entries:
-                answers = self._apply_entry(self._rows, entry.index, entry.payload)
+                answers = self._apply_entry(self._disk.rows, entry.index, entry.payload)
                 receipts.append((entry.index, answers))
-            if receipts and self._listener is not None:
-                self.changes = self._rows.changes
+            self._applied = plan.applied
+            if self._listener is not None:
                 self._listener.applied(plan.applied, receipts)
-            self._commit(plan)
+        if plan.rows or plan.cut_after is not None or plan.meta is not self._disk.meta:
+            self._disk.commit(plan)
         if plan.number is not None and self._listener is not None:
             self._listener.persisted(plan.number)
 
-    def _commit(self, plan: Plan) -> None:
-        if plan.cut_after is not None:
-            self._cut(plan, plan.cut_after)
-        if plan.rows:
-            self._connection.executemany(
-                _INSERT, [(row.index, row.epoch, row.payload, row.hash) for row in plan.rows]
-            ).fetchall()
-        written = self._rows.flush() if plan.entries else 0
-        meta = plan.meta
-        if plan.entries:
-            meta = msgspec.structs.replace(
-                meta, applied_index=plan.applied, tallies=self._rows.tallies
-            )
-        if meta is not self._meta:
-            self._connection.execute(
-                "UPDATE meta SET state = ?, crc = ? WHERE one = 1", pack_meta(meta)
-            ).fetchall()
-        started = time.perf_counter()
-        self._connection.execute("COMMIT").fetchall()
-        self._meta, self._end = meta, plan.end
-        self.changes = NO_CHANGES
-        self._rows.clear()
-        assert plan.end.hash is not None, "a commit leaves the end of the log known"
-        self._high_water.cover(meta.promised, plan.end.index, plan.end.hash)
-        self.commit_seconds += time.perf_counter() - started
-        self.commits += 1
-        self._pages += 4 + written + plan.size // 4096
-
-    def _cut(self, plan: Plan, after: int) -> None:
-        """Drops the log above `after`; the high-water record goes first, or a crash would look
-        like a loss."""
-        chain = hash_at(self._connection, self._meta, after)
-        assert chain is not None, "a cut is never beyond the log"
-        if plan.end.hash is None:
-            plan.end = End(after, chain)
-        mark = self._high_water.mark
-        if after < mark.index:
-            self._high_water.cover(mark.promised, after, chain)
-        self._connection.execute("DELETE FROM log WHERE idx > ?", (after,)).fetchall()
-
-    def _checkpoint(self) -> None:
-        """Copies the write-ahead log into the database, so that it starts anew."""
-        if self._pages >= CHECKPOINT_IDLE_PAGES:
-            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-            self._pages = 0
+    def _tidy(self) -> None:
+        """What must be done now and then, in a moment without work if one comes soon enough."""
+        patience = 1 if self.queue.empty() else _POSTPONED_AT_MOST
+        if (
+            self._disk.rows.pending >= self._flush_rows * patience
+            or self._applied - self._disk.meta.applied_index >= _FLUSH_ENTRIES
+        ):
+            self._disk.flush(self._applied)
+        if self._disk.pages >= CHECKPOINT_PAGES * patience:
+            self._disk.checkpoint()
 
     def _fail(self, reason: str) -> None:
         self.failure = reason
-        # Where the roll back fails, SQLite has done it by itself, or will at the next opening.
-        with contextlib.suppress(apsw.Error):
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK").fetchall()
-        self._abandon(StoreFailed(reason))
+        self._disk.roll_back()
+        stopped = self._abandon(StoreFailed(reason))
         if self._listener is not None:
             with contextlib.suppress(Exception):
                 self._listener.failed(reason)
-        while not isinstance(work := self.queue.get(), Stop):
-            self._backlog.append(work)
-            self._abandon(StoreFailed(reason))
+        while not stopped:
+            self._backlog.append(self.queue.get())
+            stopped = self._abandon(StoreFailed(reason))
 
-    def _abandon(self, problem: StoreFailed | StoreClosed) -> None:
-        """Tells everybody who still waits."""
-        while True:
-            try:
-                self._backlog.append(self.queue.get_nowait())
-            except queue.Empty:
-                break
-        for work in (*self._backlog, *self._waiting, *self._due):
-            if isinstance(work, Bind | Freeze) and work.done.set_running_or_notify_cancel():
-                work.done.set_exception(problem)
+    def _abandon(self, problem: StoreFailed | StoreClosed) -> bool:
+        """Tells everybody who still waits; whether the end was asked for, too."""
+        while not self.queue.empty():
+            self._backlog.append(self.queue.get_nowait())
+        stopped = False
+        for work in self._backlog:
+            match work:
+                case Bind() | Freeze():
+                    if work.done.set_running_or_notify_cancel():
+                        work.done.set_exception(problem)
+                case Stop():
+                    stopped = True
         self._backlog.clear()
-        self._waiting.clear()
-        self._due.clear()
+        self._pictures.abandon(problem)
+        return stopped

@@ -1,0 +1,148 @@
+"""Pictures at exactly one index: digests, sums, and lines that others can add up again."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from concurrent.futures import wait
+from pathlib import Path
+
+import pytest
+
+from node.core.messages import Write
+from node.ledger.audit import digest
+from node.ledger.book import apply
+from node.ledger.commands import Type, encode_batch
+from node.ledger.memory import MemoryStorage
+from node.store import IndexPassed, Store, StoreClosed
+from tests.node.store.parts import log, opened, sale, settle
+
+
+def test_an_audit_at_a_later_index_sees_exactly_that(tmp_path: Path) -> None:
+    """Also when the entries around it come in one piece."""
+    store, ear, _ = opened(tmp_path)
+    entries = log(10)
+    asked = {index: store.audit(index, True) for index in (7, 3, 10)}
+    twice = store.audit(7, False)
+    store.write(Write(1, 1, 1, None, tuple(entries)))
+    store.apply(entries)
+    ear.until(lambda e: e.index == 10)
+    memory = MemoryStorage()
+    for entry in entries:
+        apply(memory, entry.index, entry.payload)
+        if entry.index in asked:
+            report = asked[entry.index].result(20)
+            assert (report.index, report.chain_hash) == (entry.index, entry.hash)
+            assert report.ledger_digest == digest(memory)
+            assert (report.records, report.problem) == (2 * entry.index, "")
+            assert report.rederived
+    assert twice.result(20).index == 7
+    assert not twice.result().rederived
+    store.close()
+
+
+def test_an_audit_now_and_one_too_late(tmp_path: Path) -> None:
+    store, ear, _ = opened(tmp_path)
+    settle(store, ear, log(4))
+    now, same = store.audit(0, True).result(20), store.audit(4, False).result(20)
+    assert now.index == same.index == 4
+    assert now.ledger_digest == same.ledger_digest
+    assert json.loads(now.totals_json)["CREDIT"]["captured_minor"] == 8 * 1200
+    with pytest.raises(IndexPassed, match="index 2 has passed: the ledger stands at 4") as caught:
+        store.audit(2, False).result(20)
+    assert caught.value.current == 4
+    store.close()
+
+
+def test_two_replicas_agree(tmp_path: Path) -> None:
+    """One commits entry by entry, the other all at once."""
+    reports = []
+    for name in ("a1", "a2"):
+        store, ear, _ = opened(tmp_path / name)
+        entries = log(6)
+        if name == "a1":
+            settle(store, ear, entries)
+        else:
+            store.write(Write(1, 1, 1, None, tuple(entries)))
+            store.apply(entries)
+        reports.append(store.audit(6, True))
+        wait(reports)
+        store.close()
+    assert reports[0].result() == reports[1].result()
+
+
+def test_what_is_not_waited_for_any_more_is_dropped(tmp_path: Path) -> None:
+    store, ear, _ = opened(tmp_path)
+    report = store.audit(2, True)
+    assert report.cancel()
+    settle(store, ear, log(3))
+    never = store.audit(99, True)
+    store.close()
+    with pytest.raises(StoreClosed):
+        never.result(20)
+
+
+def test_a_ledger_that_its_log_does_not_make_is_a_problem(tmp_path: Path) -> None:
+    """As when an entry was applied by a version with other rules."""
+    store, ear, _ = opened(
+        tmp_path,
+        apply_entry=lambda rows, index, payload: apply(
+            rows, index, encode_batch(0, (sale(1, amount_minor=99),)) if index == 2 else payload
+        ),
+    )
+    settle(store, ear, log(3))
+    assert (
+        "T0000001.20261123.000001.0200: not in the log" in store.audit(0, True).result(20).problem
+    )
+    assert store.audit(0, False).result(20).problem == ""
+    store.close()
+
+
+def test_a_snapshot_does_not_move_while_the_writer_goes_on(tmp_path: Path) -> None:
+    store, ear, _ = opened(tmp_path)
+    entries = log(30, commands=40)
+    settle(store, ear, entries[:10])
+    lines = store.export(10)
+    first = json.loads(next(lines))
+    settle(store, ear, entries[10:], first_number=11)
+    rest = [json.loads(line) for line in lines]
+    assert first["index"] == 10
+    kinds = Counter(line["kind"] for line in rest)
+    assert (kinds["entry"], kinds["record"]) == (10, 400)
+    assert rest[-1] == {"kind": "end", "lines": len(rest)}
+    store.close()
+
+
+def test_an_export_can_be_added_up_by_others(tmp_path: Path) -> None:
+    store, ear, _ = opened(tmp_path)
+    store.bind_cluster("tokyo")
+    entries = log(3)
+    settle(store, ear, entries)
+    lines = [json.loads(line) for line in store.export(0)]
+    store.close()
+    meta = lines[0]
+    assert (meta["kind"], meta["format"], meta["node"]) == ("meta", 1, "a1")
+    assert (meta["cluster_id"], meta["index"], meta["epoch"]) == ("tokyo", 3, 1)
+    assert meta["chain_hash"] == entries[2].hash.hex()
+    logged = [line for line in lines if line["kind"] == "entry"]
+    assert [line["hash"] for line in logged] == [entry.hash.hex() for entry in entries]
+    records = {line["key"]: line for line in lines if line["kind"] == "record"}
+    assert [key for line in logged for key in line["keys"]] == sorted(records)
+    assert [command["key"] for line in logged for command in line["commands"]] == sorted(records)
+    (total,) = [line for line in lines if line["kind"] == "total"]
+    assert sum(line["captured_minor"] for line in records.values()) == total["captured_minor"]
+    assert (total["terminal"], total["service"], total["count"]) == ("T0000001", 1, 6)
+    assert {line["type"] for line in records.values()} == {Type.SALE}
+    assert {line["closing"] for line in records.values()} == {"T0000001.1.00000001"}
+
+
+def test_an_export_that_is_left_early_lets_go(tmp_path: Path) -> None:
+    store, ear, _ = opened(tmp_path)
+    settle(store, ear, log(3))
+    lines = store.export(0)
+    next(lines)
+    lines.close()  # type: ignore[attr-defined]
+    store.close()
+    assert not (tmp_path / "disk" / "settlement.db-wal").exists()
+    store, _ = Store.open(tmp_path, node="a1")
+    store.close()
