@@ -1,0 +1,225 @@
+"""The terminals of one process under gevent: who starts when, what is late, and the end of the day.
+
+Slots follow their schedule, not the answers: a terminal that is still waiting starts its next slot
+late, and its latency counts from when the slot was meant to start. When the day ends, no new slot
+comes; what is late or under way has `drain_s` to be heard, and what was never sent is counted.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from collections.abc import Callable
+from typing import Final
+
+import gevent
+import gevent.event
+
+from loadtest.arrivals import arrivals
+from loadtest.asking import Asking, Surroundings
+from loadtest.history import Header, Heard, Mark, Result, Stall, Unsent
+from loadtest.history_file import Recorder
+from loadtest.load_plan import LoadPlan, Progress, quantile
+from loadtest.request import Request
+from loadtest.shell_gevent import Lines, carry, monotonic_ms
+from loadtest.terminal import Compass, Manner
+from loadtest.traffic import Till
+
+_LOOK_EVERY_MS: Final = 20.0
+_STALL_MS: Final = 50.0
+
+Report = Callable[[Request, Heard], None]
+
+
+class Crowd:
+    """All terminals of this process. `report` hears of every final answer and every slip."""
+
+    def __init__(self, plan: LoadPlan, recorder: Recorder, lines: Lines, report: Report) -> None:
+        self.plan = plan
+        self._recorder = recorder
+        self._lines = lines
+        self._report = report
+        self._manner = Manner(attempt_ms=plan.attempt_ms, deadline_ms=plan.deadline_ms)
+        self._numbers = itertools.count()
+        self._begin = gevent.event.AsyncResult()
+        self._stopping = gevent.event.Event()
+        self._stop_ms = float("inf")
+        self._open: dict[str, Asking] = {}
+        self._at_work = 0
+        self._drain_s = plan.drain_s
+        self._second: list[Heard] = []
+        self._counts = dict.fromkeys(Result, 0)
+
+    # --- the day ---------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Open the doors: schedules count from now. A second call changes nothing."""
+        if self._begin.ready():
+            return
+        now_ms = monotonic_ms()
+        plan = self.plan
+        unix_at_zero_ms = time.time() * 1000.0 - now_ms
+        self._recorder.write(
+            Header(plan.run, plan.seed, unix_at_zero_ms, plan.rate, plan.terminals)
+        )
+        self._recorder.write(Mark("load began", now_ms))
+        self._stop_ms = now_ms + plan.duration_s * 1000.0
+        self._begin.set(now_ms)
+        gevent.spawn(self._watch_ourselves)
+
+    def stop(self) -> None:
+        """No new slot is meant to start from now on."""
+        if not self._stopping.is_set():
+            self._stop_ms = min(self._stop_ms, monotonic_ms())
+            self._stopping.set()
+
+    def abandon(self) -> None:
+        """Stop, and do not wait for what is under way: nobody is there to hear of it."""
+        self._drain_s = 0.0
+        self.stop()
+
+    def wait_until_over(self) -> None:
+        """Return when the day has ended and everything is heard or given up."""
+        self._begin.get()
+        gevent.spawn_later(self.plan.duration_s, self.stop)
+        self._stopping.wait()
+        self._recorder.write(Mark("arrivals stopped", self._stop_ms))
+        deadline_ms = monotonic_ms() + self._drain_s * 1000.0
+        while (self._at_work or self._open) and monotonic_ms() < deadline_ms:
+            gevent.sleep(0.05)
+
+    def close(self) -> None:
+        """Give up what is still open, count what was never sent. The terminals must be still."""
+        for asking in list(self._open.values()):
+            asking.give_up()
+            self._heard(asking)
+        self._recorder.write(Mark("drained", monotonic_ms()))
+
+    def _watch_ourselves(self) -> None:
+        """Put on record when this process stood still: on a busy machine that happens."""
+        while not self._stopping.is_set():
+            before_ms = monotonic_ms()
+            gevent.sleep(_LOOK_EVERY_MS / 1000.0)
+            late_ms = monotonic_ms() - before_ms - _LOOK_EVERY_MS
+            if late_ms >= _STALL_MS:
+                self._recorder.write(Stall(round(before_ms, 3), round(late_ms, 3)))
+
+    # --- one terminal ----------------------------------------------------------------------------
+
+    def work(self) -> None:
+        """One terminal's day, in its own greenlet; returns when the day is over."""
+        number = next(self._numbers)
+        plan = self.plan
+        till = Till(seed=plan.seed, number=number, tag=plan.tag, business_date=plan.business_date)
+        around = Surroundings(
+            monotonic_ms,
+            random.Random(f"terminal/{plan.seed}/{number}").random,
+            self._recorder.write,
+        )
+        compass = Compass.fresh(plan.endpoints, number)
+        schedule = arrivals(
+            plan.pattern,
+            seed=plan.seed,
+            terminal=number % plan.terminals,
+            terminals=plan.terminals,
+            rate=plan.rate,
+        )
+        begin_ms = self._begin.get()
+        self._at_work += 1
+        sent = 0
+        try:
+            for slot in schedule:
+                intended_ms = begin_ms + slot
+                if not self._wait_for(intended_ms):
+                    break
+                action = till.next()
+                asking = Asking(
+                    f"{till.terminal}/{sent}",
+                    action.request,
+                    intended_ms=intended_ms,
+                    compass=compass,
+                    manner=self._manner,
+                    around=around,
+                    again=action.again,
+                )
+                sent += 1
+                self._serve(asking)
+        finally:
+            self._at_work -= 1
+            self._count_unsent(till.terminal, number, begin_ms, sent)
+
+    def _wait_for(self, intended_ms: float) -> bool:
+        """Sleep until the slot's start; False when the day ended before it."""
+        while intended_ms <= self._stop_ms:
+            left = (intended_ms - monotonic_ms()) / 1000.0
+            if left <= 0:
+                return True
+            if self._stopping.wait(timeout=left):
+                return intended_ms <= self._stop_ms
+        return False
+
+    def _serve(self, asking: Asking) -> None:
+        """Return when the clerk may go on. After a slip the asking goes on behind the clerk."""
+        free = gevent.event.Event()
+        self._open[asking.ask] = asking
+
+        def heard(asking: Asking) -> None:
+            self._heard(asking)
+            free.set()
+
+        gevent.spawn(carry, asking, self._lines, heard)
+        free.wait()
+
+    def _heard(self, asking: Asking) -> None:
+        """A line of this asking went on record: the answer, or that the clerk was told."""
+        last = asking.last
+        if last is None:
+            return
+        if asking.over:
+            self._open.pop(asking.ask, None)
+        self._second.append(last)
+        self._counts[last.result] += 1
+        if last.resolved:
+            self._counts[Result.UNKNOWN] -= 1
+        self._report(asking.request, last)
+
+    def _count_unsent(self, terminal: str, number: int, begin_ms: float, sent: int) -> None:
+        plan = self.plan
+        end_ms = min(self._stop_ms, monotonic_ms())
+        schedule = arrivals(
+            plan.pattern,
+            seed=plan.seed,
+            terminal=number % plan.terminals,
+            terminals=plan.terminals,
+            rate=plan.rate,
+        )
+        unsent = [
+            begin_ms + slot
+            for slot in itertools.takewhile(
+                lambda slot: begin_ms + slot <= end_ms, itertools.islice(schedule, sent, None)
+            )
+        ]
+        if unsent:
+            self._recorder.write(Unsent(terminal, len(unsent), unsent[0]))
+
+    # --- how it goes -----------------------------------------------------------------------------
+
+    def progress(self, since_s: float) -> Progress:
+        """What happened since the last call, `since_s` seconds ago."""
+        second, self._second = self._second, []
+        waits = [line.heard_ms - line.intended_ms for line in second]
+        heard = [line for line in second if line.result is not Result.UNKNOWN]
+        counts = self._counts
+        begin_ms = self._begin.get() if self._begin.ready() else monotonic_ms()
+        return Progress(
+            at_s=round((monotonic_ms() - begin_ms) / 1000.0, 1),
+            rate=round(len(heard) / max(since_s, 0.001), 1),
+            p50_ms=round(quantile(waits, 0.50), 1),
+            p99_ms=round(quantile(waits, 0.99), 1),
+            heard=sum(counts.values()) - counts[Result.UNKNOWN],
+            declined=counts[Result.DECLINED],
+            refused=counts[Result.REFUSED],
+            unknown=counts[Result.UNKNOWN],
+            waiting=len(self._open),
+        )

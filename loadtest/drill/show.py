@@ -1,0 +1,78 @@
+"""A drill on the terminal: a line a second while it runs, then the verdict's table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from loadtest.checkers.finding import Verdict
+from loadtest.drill.runner import Played
+from loadtest.drill.verdict import Ruling
+from loadtest.load_plan import Progress
+
+_SHOWN = 5
+_COLOURS = {Ruling.PASS: "green", Ruling.FAIL: "red", Ruling.INCONCLUSIVE: "yellow"}
+_RULINGS_JA = {Ruling.PASS: "合格", Ruling.FAIL: "不合格", Ruling.INCONCLUSIVE: "判定不能"}
+
+
+def progress_line(progress: Progress) -> str:
+    """One second of load."""
+    return (
+        f"{progress.at_s:5.0f} s  {progress.rate:6.0f}/s  p50 {progress.p50_ms:6,.0f} ms  "
+        f"p99 {progress.p99_ms:6,.0f} ms  answered {progress.heard:7,}  "
+        f"waiting {progress.waiting:4,}  unknown {progress.unknown:3,}"
+    )
+
+
+def show(console: Console, played: Played) -> None:
+    """The verdict, why, and where the evidence is."""
+    verdict = played.verdict
+    table = Table(show_edge=False, pad_edge=False)
+    table.add_column("verdict 判定", no_wrap=True)
+    table.add_column("")
+    table.add_column("limit", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for row in verdict.rows:
+        mark = "" if row.good is None else "[green]ok[/]" if row.good else "[red]NO[/]"
+        table.add_row(
+            f"{row.what}\n[dim]{row.what_ja}[/]", escape(row.value), escape(row.limit), mark
+        )
+    console.print()
+    if verdict.rows:
+        console.print(table)
+    for finding in verdict.findings:
+        good = finding.verdict is Verdict.PASS
+        colour = "green" if good else "red" if finding.verdict is Verdict.FAIL else "yellow"
+        console.print(
+            f"[{colour}]{finding.verdict:8}[/] {escape(finding.question)} "
+            f"[dim]({finding.checker}, {finding.looked_at:,} compared)[/]",
+            soft_wrap=True,
+        )
+        for problem in finding.problems[:_SHOWN]:
+            console.print(f"           {escape(problem)}", style="red", soft_wrap=True)
+        if len(finding.problems) > _SHOWN:
+            console.print(f"           and {len(finding.problems) - _SHOWN} more")
+    if verdict.unplayed:
+        console.print(f"[yellow]not played out:[/] {escape(verdict.unplayed)}", soft_wrap=True)
+    colour = _COLOURS[verdict.ruling]
+    console.print(
+        f"\n[bold {colour}]{verdict.ruling.upper()} {_RULINGS_JA[verdict.ruling]}[/]"
+        f"  evidence: {played.folder}",
+        soft_wrap=True,
+    )
+
+
+def show_repeats(console: Console, played: Sequence[Played]) -> None:
+    """Least, median and greatest of the longest gaps, and how many passed."""
+    gaps = [each.figures.longest_gap_ms for each in played if each.figures is not None]
+    passed = sum(each.verdict.ruling is Ruling.PASS for each in played)
+    console.print(f"\n{passed} of {len(played)} passed")
+    if gaps:
+        console.print(
+            f"time terminals could not settle: min {min(gaps):,.0f} ms, "
+            f"median {median(gaps):,.0f} ms, max {max(gaps):,.0f} ms"
+        )

@@ -1,0 +1,132 @@
+"""One short drill on a real cluster: real nodes, a real etcd, a real locust, a real SIGKILL."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deploy.lab.processes import Cluster
+from deploy.topology import Topology
+from loadtest import evidence
+from loadtest.checkers.finding import Verdict, ask_all, compose
+from loadtest.checkers.panel import PANEL
+from loadtest.drill.catalogue import Await, Drill, Heal, Hold, Limits, Load, Steady
+from loadtest.drill.runner import Played, Run, Teller, Wanted
+from loadtest.drill.verdict import Ruling
+from loadtest.faults import Kill, Pause
+from loadtest.load_plan import Progress
+from tests.deploy.small import topology
+
+LEADER_DIES = Drill(
+    title="t",
+    title_ja="t",
+    about="t",
+    name="short-leader-crash",
+    steps=(
+        Steady(1.0),
+        Kill("leader"),
+        Hold(1.5),
+        Heal(),
+        Await(3),
+        Steady(1.0),
+    ),
+    limits=Limits(failed=0, unserved=0, new_leader=True),
+    load=Load(rate=60, terminals=20),
+)
+
+
+def play(drill: Drill, ground: Topology, folder: Path, told: list[str]) -> Played:
+    def progress(second: Progress) -> None:
+        told.append(f"second {second.at_s:.0f}")
+
+    wanted = Wanted(
+        seed=5,
+        rate=drill.load.rate,
+        root=folder / "cluster",
+        evidence=folder / "evidence",
+        command="test",
+    )
+    return Run(drill, ground, wanted, Teller(told.append, progress)).play()
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Played, list[str]]:
+    told: list[str] = []
+    return play(LEADER_DIES, topology(), tmp_path_factory.mktemp("drill"), told), told
+
+
+def test_the_drill_passes_and_says_what_it_did(played: tuple[Played, list[str]]) -> None:
+    result, told = played
+    assert result.verdict.ruling is Ruling.PASS, (result.verdict, told)
+    assert result.figures is not None
+    assert result.figures.unserved == result.figures.unknown_at_end == 0
+    assert any(words.startswith("-- kill") for words in told)
+    assert any(words.startswith("second") for words in told)
+
+
+def test_the_evidence_can_be_judged_again_and_a_change_is_found(
+    played: tuple[Played, list[str]],
+) -> None:
+    folder = played[0].folder
+    assert evidence.altered(folder) == []
+    assert compose(ask_all(PANEL, evidence.read(folder))) is Verdict.PASS
+    for name in ("verdict.json", "drill.json", "load-plan.json", "events.ndjson", "log-a1.txt"):
+        assert (folder / name).exists()
+    assert json.loads((folder / "verdict.json").read_text())["ruling"] == "pass"
+    ledger = next(iter(folder.glob("ledger-*.ndjson")))
+    ledger.write_text(ledger.read_text().replace('"outcome":1', '"outcome":2', 1))
+    assert evidence.altered(folder) == [ledger.name]
+    assert compose(ask_all(PANEL, evidence.read(folder))) is Verdict.FAIL
+
+
+def test_what_cannot_be_played_is_inconclusive_and_still_healed(tmp_path: Path) -> None:
+    impossible = Drill(
+        title="t",
+        title_ja="t",
+        about="t",
+        name="impossible",
+        steps=(Steady(0.5), Kill("follower"), Await(7, within_s=0.5), Steady(0.5)),
+        limits=Limits(),
+        load=Load(rate=30, terminals=10),
+    )
+    told: list[str] = []
+    result = play(impossible, topology(), tmp_path, told)
+    assert result.verdict.ruling is Ruling.INCONCLUSIVE
+    assert "7 in sync" in result.verdict.unplayed
+    assert any("healed at the end" in words for words in told)
+    assert {finding.verdict for finding in result.verdict.findings} == {Verdict.PASS}
+
+
+def test_an_interruption_heals_and_leaves_nothing_running(tmp_path: Path) -> None:
+    ground = topology()
+    told: list[str] = []
+
+    def say(words: str) -> None:
+        told.append(words)
+        if words.startswith("-- pause"):
+            raise KeyboardInterrupt
+
+    paused = Drill(
+        title="t",
+        title_ja="t",
+        about="t",
+        name="interrupted",
+        steps=(Steady(0.2), Pause("follower"), Hold(60), Steady(1)),
+        limits=Limits(),
+        load=Load(rate=30, terminals=10),
+    )
+    wanted = Wanted(5, 30, tmp_path / "cluster", tmp_path / "evidence", "test")
+    with pytest.raises(KeyboardInterrupt):
+        Run(paused, ground, wanted, Teller(say, lambda second: None)).play()
+    assert Cluster(ground, tmp_path / "cluster").running() == ()
+    ours = [
+        process
+        for process in psutil.Process().children(recursive=True)
+        if "locustfile" in " ".join(process.cmdline())
+    ]
+    assert ours == []
+    (events,) = (tmp_path / "evidence").glob("*/events.ndjson")
+    assert "KeyboardInterrupt" in events.read_text().splitlines()[-1]
