@@ -136,8 +136,10 @@ def _cluster(topology: Topology) -> Iterator[Target]:
 
         def counters() -> tuple[int, int]:
             status = cluster.statuses()[leader]
-            if status is None or not status.serving:
-                raise BenchError(f"{leader} no longer leads")
+            if status is None:
+                raise BenchError(f"{leader}, which led, does not answer")
+            if not status.serving:
+                raise BenchError(f"{leader} no longer serves as {status.role}: {status.reason}")
             return status.settled, status.fsyncs
 
         yield Target("settlement", cluster.terminal_endpoints()[leader], processes, counters)

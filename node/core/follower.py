@@ -109,6 +109,8 @@ class Follower:
 
     def on_leader_sign(self, leader: str, epoch: int, now: float) -> None:
         """A Fence or Append of `epoch` came from `leader`."""
+        if epoch < self.leader_epoch:
+            return  # etcd has named a newer one, of whose life this says nothing (T2)
         if epoch != self.leader_epoch or leader != self.leader:
             self._new_epoch(leader, epoch)
         self.heard_at = now

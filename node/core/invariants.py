@@ -34,7 +34,8 @@ def check(replica: Replica) -> None:
     )
     if isinstance(role, Leader):
         _hold(role.epoch == state.promised, "a leader that promised another epoch")
-        _hold(log.epoch_at(role.start_index) == role.epoch, "EpochStart is of another epoch")
+        if log.holds(role.start_index):
+            _hold(log.epoch_at(role.start_index) == role.epoch, "EpochStart is of another epoch")
         _hold(state.me in role.configuration.active_set, "a leader outside the active set")
         if role.serving:
             _hold(state.commit >= role.start_index, "serving before EpochStart is committed")

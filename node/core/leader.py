@@ -47,7 +47,6 @@ class Leader:
     round: int = 0
     peers: dict[str, Progress] = field(default_factory=dict)
     change: reconfigure.Change | None = None
-    changes: int = 0
     handing_over: handover.HandingOver | None = None
     reads: Reads = field(default_factory=Reads)
     beat_at: float = -1e18
@@ -282,15 +281,19 @@ class Leader:
         caught_up = peer.match >= max(self.state.commit, self.start_index)
         if peer.replica is None or not caught_up or peer.is_silent(peer.replica, now):
             return None
+        former = [m for m in self.configuration.members if m.node == peer.node]
+        if not all(peer.is_silent(disk, now) for disk in former):
+            return None  # a member already, or its former disk is not given up yet
         site = self.state.identity.peers[peer.node]
         if site not in self.configuration.in_sync:
             return None
         return reconfigure.admitting(self.configuration, site, peer.replica)
 
     def _begin_change(self, target: Configuration, why: str, now: float) -> None:
-        self.changes += 1
+        # Unique in this life: a late answer to a former leadership's change must not fit this one.
+        number = self.state.next_attempt()
         self.change = reconfigure.Change(
-            self.state, self.changes, self.epoch, self.revision, target, why, now
+            self.state, number, self.epoch, self.revision, target, why, now
         )
         self.state.event("set-change", f"begun: {why}")
         self._commit(now)

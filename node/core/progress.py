@@ -7,15 +7,22 @@ from the log again, which may mean from disk.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from coordinator.configuration import ReplicaId
 from node.core.messages import GENESIS_HASH, Ack, Append, Entry, Load, Mismatch
 from node.core.state import State
 
+BEGINNING: Final = Entry(0, 0, b"", GENESIS_HASH)
+
 
 @dataclass(slots=True)
 class Progress:
-    """The leader's picture of one node. `next` is the index it is sent next; times are ms."""
+    """The leader's picture of one node. `next` is the index it is sent next; times are ms.
+
+    `before` is the last entry read from disk for it, which the next ones read must follow.
+    `doubted_round`: Appends of later rounds go out at the match, to settle a doubt about its disk.
+    """
 
     state: State
     node: str
@@ -28,19 +35,21 @@ class Progress:
     round_acked: int = 0
     proven_round: int = 0
     deaf_until_round: int = 0
+    doubted_round: int = 0
     under_way: list[int] = field(default_factory=list)
     sent_at: float = -1e18
     advanced_at: float = 0.0
     probing: bool = False
     loading: bool = False
+    before: Entry = BEGINNING
     rolled_back: bool = False
 
     def on_ack(self, sender: ReplicaId, ack: Ack, round_now: int, now: float) -> None:
         """Durable up to `ack.index` on the sender's disk, matched against us (M1)."""
         self._hear(sender, now)
-        self.round_acked = max(self.round_acked, ack.round)
         if self.rolled_back:
-            return
+            return  # D6: it may have lost its promise, too, so it proves no read either
+        self.round_acked = max(self.round_acked, ack.round)
         if ack.index > self.match:
             self.match = ack.index
             self.proven_round = round_now
@@ -48,6 +57,7 @@ class Progress:
         self.under_way = [last for last in self.under_way if last > self.match]
         if self.probing:
             self.probing = False
+            self.doubted_round = 0
             self.next = self.match + 1
 
     def on_mismatch(
@@ -55,19 +65,23 @@ class Progress:
     ) -> bool:
         """Start over from the hint. Returns False if the disk came back below what it vouched for.
 
-        Only an Append sent *after* the Ack came in proves that (D5): older ones may cross it.
+        Only an Append sent *after* the Ack came in, and at the match, proves that (D5): older ones
+        may cross it, and one further on may hit an old suffix whose epoch reaches below the match.
         """
         self._hear(sender, now)
-        if mismatch.hint_index < self.match and mismatch.round > self.proven_round:
+        doubtful = mismatch.hint_index < self.match and mismatch.round > self.proven_round
+        if doubtful and 0 < self.doubted_round < mismatch.round:
             self.rolled_back = True
-            self.match = 0
+            self.match = self.round_acked = 0
             return False
         if mismatch.round <= self.deaf_until_round:
             return True  # one of several for the same gap
         self.deaf_until_round = round_now
         self.next = max(mismatch.hint_index, self.match) + 1
         self.under_way.clear()
-        self.probing = False
+        # In doubt, nothing but heartbeats at the match until one of them is answered.
+        self.probing = doubtful and self.match >= self.state.log.base_index
+        self.doubted_round = round_now if self.probing else 0
         self.advanced_at = now
         return True
 
@@ -85,7 +99,7 @@ class Progress:
         if sender != self.replica:
             # Another disk is another replica: what the former one had counts for nothing.
             self.replica, self.replica_since = sender, now
-            self.match = self.round_acked = 0
+            self.match = self.round_acked = self.doubted_round = 0
             self.rolled_back = False
 
     def check_stall(self, now: float) -> None:
@@ -104,10 +118,11 @@ class Progress:
                 break
             if self.next <= log.base_index:
                 self.loading = True
-                # One entry earlier: its epoch and hash are what the peer must match.
-                self.state.out.load.append(
-                    Load(self.node, max(self.next - 1, 1), self.epoch, fetch=False)
-                )
+                if self.next == 1:
+                    self.before = BEGINNING
+                # One entry earlier, unless it is known: the peer must match its epoch and hash.
+                first = self.next if self.before.index == self.next - 1 else self.next - 1
+                self.state.out.load.append(Load(self.node, first, self.epoch, fetch=False))
                 break
             entries = log.from_index(self.next, timings.append_bytes)
             previous = self.next - 1
@@ -128,11 +143,12 @@ class Progress:
         self.loading = False
         if not entries or self.probing:
             return
-        first = entries[0]
-        if self.next == 1 and first.index == 1:
-            self._send(round_, 0, 0, GENESIS_HASH, entries, now)
-        elif first.index == self.next - 1 and len(entries) > 1:
-            self._send(round_, first.index, first.epoch, first.hash, entries[1:], now)
+        if entries[0].index == self.next - 1:
+            self.before, entries = entries[0], entries[1:]
+        previous = self.before
+        if entries and entries[0].index == self.next == previous.index + 1:
+            self.before = entries[-1]
+            self._send(round_, previous.index, previous.epoch, previous.hash, entries, now)
 
     def _send(
         self,

@@ -79,8 +79,12 @@ def evicting(
 
 
 def admitting(configuration: Configuration, site: str, replica: ReplicaId) -> Configuration | None:
-    """The configuration with one more member in `site`, or None if it is one already."""
+    """The configuration with `replica` a member in `site`, or None if it is one already.
+
+    It takes the place of another disk of its node: no node counts twice.
+    """
     members = configuration.in_sync.get(site, frozenset())
     if replica in members:
         return None
-    return configuration.with_set(site, members | {replica})
+    others = {member for member in members if member.node != replica.node}
+    return configuration.with_set(site, others | {replica})

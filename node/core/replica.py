@@ -310,10 +310,13 @@ class Replica:
             self.role = leader
             leader.begin(now)
         elif isinstance(role, Leader) and role.deposed:
-            self.become_follower(now, role.deposed)
+            # The key may still be ours: nobody need wait until it is missed.
+            self._give_up(role.epoch, role.deposed, now)
 
     def _give_up(self, epoch: int, why: str, now: float) -> None:
         self.state.out.ask_registry.append(Resign(epoch))
+        if isinstance(self.role, Leader | Takeover) and epoch < self.role.epoch:
+            return  # late news of an attempt before the one that won
         self.become_follower(now, f"gave up epoch {epoch}: {why}")
 
     def become_follower(self, now: float, why: str) -> None:

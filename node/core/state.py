@@ -96,7 +96,7 @@ class State:
         return self.configuration is not None and self.me in self.configuration.active_set
 
     def next_attempt(self) -> int:
-        """A number no other campaign of this life has."""
+        """A number no other campaign, or change of the sets, of this life has."""
         self.attempts += 1
         return self.attempts
 

@@ -83,12 +83,12 @@ class Takeover:
         if not is_chain(expected, chain, reply.entries):
             raise ProtocolBreach(f"entries fetched from {sender} do not form a chain")
         self.fetched.extend(reply.entries)
-        self.fetch_tries = 0
         promised = self.promises[sender]
         reached = self.fetched[-1].index if self.fetched else expected
         if reached >= promised.last_index:
             self._install()
-        else:
+        elif reply.entries:
+            self.fetch_tries = 0
             self._ask(now)
 
     def _fence(self, now: float) -> None:

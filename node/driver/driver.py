@@ -47,7 +47,7 @@ from node.core.messages import (
 )
 from node.ledger.commands import Receipt
 
-TICK_MS = 10
+TICK_MS = 20
 
 
 class Storage(Protocol):

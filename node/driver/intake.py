@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 
 import msgspec
 
@@ -20,6 +19,12 @@ from node.engine import EngineError, NotProposed, OutcomeUnknown, Overloaded, St
 from node.ledger.admission import Refusal
 from node.ledger.commands import Command, Receipt, encode_batch
 from node.ledger.refusals import RefusalKind, refusal
+
+PACED_FROM = 8
+"""A batch of so many commands says that more are coming: the next one waits its interval."""
+
+FULL_AT = 64
+"""With so many waiting, a batch is large enough not to wait for more."""
 
 Answer = Receipt | Refusal
 Admit = Callable[[Sequence[Command]], list[Receipt | Refusal | None]]
@@ -59,23 +64,21 @@ class Pending:
 class Batch:
     """Commands that travel together; `payload` once admitted and encoded."""
 
-    __slots__ = ("payload", "pending", "stamp_ms")
+    __slots__ = ("payload", "pending")
 
     def __init__(self, pending: list[Pending]) -> None:
         self.pending = pending
         self.payload = b""
-        self.stamp_ms = 0
 
 
 class Intake:
-    """Owns every command between the front and its answer. All on the event loop, but admission."""
+    """Owns every command between the front and its answer. All of it on the event loop."""
 
     def __init__(
         self,
         *,
         loop: asyncio.AbstractEventLoop,
         admit: Admit,
-        admitting: Executor,
         propose: Callable[[int, bytes], None],
         may_propose: Callable[[], bool],
         leader_endpoint: Callable[[], str],
@@ -83,13 +86,15 @@ class Intake:
         waiting_commands: int,
         batch_commands: int,
         batches_under_way: int,
+        batch_interval_ms: float,
     ) -> None:
-        """`admitting` runs one admission after another, off the loop; `propose(ticket, payload)`
-        hands a batch to the core; `may_propose` is false while handing over (H1).
+        """`admit` reads the ledger, a batch at a time: on the loop, because a change of threads
+        costs more than the read (docs/performance.md). `propose(ticket, payload)` hands a batch
+        to the core; `may_propose` is false while handing over (H1). Under load a batch begins no
+        sooner than `batch_interval_ms` after the one before.
         """
         self._loop = loop
         self._admit = admit
-        self._admitting = admitting
         self._propose = propose
         self._may_propose = may_propose
         self._leader_endpoint = leader_endpoint
@@ -97,13 +102,15 @@ class Intake:
         self._waiting_bound = waiting_commands
         self._batch_bound = batch_commands
         self._under_way_bound = batches_under_way
+        self._interval_s = batch_interval_ms / 1000
+        self._last_begun = 0.0
+        self._last_size = 0
         self._by_key: dict[str, Pending] = {}
         self._waiting: deque[Pending] = deque()
         self._admitted: deque[Batch] = deque()
         self._proposing: dict[int, Batch] = {}
         self._placed: dict[int, Batch] = {}
         self._under_way = 0
-        self._leadership = 0
         self._tickets = 0
         self._pump_due = False
         self.last_stamp_ms = 0
@@ -147,6 +154,8 @@ class Intake:
     def _pump(self) -> None:
         self._pump_due = False
         while self._waiting and self._under_way < self._under_way_bound and self._may_propose():
+            if self._is_early():
+                return
             taken: list[Pending] = []
             while self._waiting and len(taken) < self._batch_bound:
                 pending = self._waiting.popleft()
@@ -157,39 +166,29 @@ class Intake:
                     del self._by_key[pending.command.key]
             if taken:
                 self._under_way += 1
-                self._admitting.submit(self._prepare, Batch(taken), self._leadership)
+                self._last_size = len(taken)
+                self._prepare(Batch(taken))
 
-    def _prepare(self, batch: Batch, leadership: int) -> None:
-        """On the admission thread: what the ledger already says, and the bytes of the rest."""
-        commands = [pending.command for pending in batch.pending]
-        error: Exception | None = None
-        answers: list[Receipt | Refusal | None] = []
+    def _is_early(self) -> bool:
+        """Under load, a few milliseconds more make a larger batch, and every batch costs the same
+        hash, fsyncs and messages. Alone, a command never waits.
+        """
+        now = self._loop.time()
+        wait_s = self._last_begun + self._interval_s - now
+        if self._last_size >= PACED_FROM and len(self._waiting) < FULL_AT and wait_s > 0:
+            self._pump_due = True
+            self._loop.call_later(wait_s, self._pump)
+            return True
+        self._last_begun = now
+        return False
+
+    def _prepare(self, batch: Batch) -> None:
+        """Ask the ledger what it already says; what is left gets its stamp and its bytes."""
         try:
-            answers = self._admit(commands)
-            going = tuple(
-                command for command, answer in zip(commands, answers, strict=True) if answer is None
-            )
-            if going:
-                # C3: the leader's clock, never back.
-                batch.stamp_ms = self.last_stamp_ms = max(self._clock_ms(), self.last_stamp_ms)
-                batch.payload = encode_batch(batch.stamp_ms, going)
-        except Exception as problem:  # told to every caller below, whatever it was
-            error = problem
-        self._loop.call_soon_threadsafe(self._on_prepared, batch, leadership, answers, error)
-
-    def _on_prepared(
-        self,
-        batch: Batch,
-        leadership: int,
-        answers: list[Receipt | Refusal | None],
-        error: Exception | None,
-    ) -> None:
-        if leadership != self._leadership:
-            self._fail(batch, self._not_proposed())
-            return
-        if error is not None:
+            answers = self._admit([pending.command for pending in batch.pending])
+        except Exception as problem:  # told to every caller, whatever it was
+            reason = f"the ledger could not be asked: {problem}"
             self._under_way -= 1
-            reason = f"the ledger could not be asked: {error}"
             self._fail(batch, lambda: StorageDown(reason))
             return
         going: list[Pending] = []
@@ -202,8 +201,10 @@ class Intake:
         batch.pending = going
         if not going:
             self._under_way -= 1
-            self._pump_soon()
             return
+        # C3: the leader's clock, never back.
+        stamp_ms = self.last_stamp_ms = max(self._clock_ms(), self.last_stamp_ms)
+        batch.payload = encode_batch(stamp_ms, tuple(pending.command for pending in going))
         self._admitted.append(batch)
         self.propose_admitted()
 
@@ -248,7 +249,6 @@ class Intake:
 
     def on_abandon(self) -> None:
         """The leadership is over: placed is *unknown*, everything else never happened (T9)."""
-        self._leadership += 1
         endpoint = self._leader_endpoint()
         placed, self._placed = self._placed, {}
         for batch in placed.values():

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from concurrent.futures import Executor, Future
-from typing import Any
 
 import pytest
 
@@ -25,15 +23,6 @@ from node.ledger.commands import (
     idempotency_key,
 )
 from node.ledger.refusals import Refusal, RefusalKind
-
-
-class Inline(Executor):
-    """An executor that runs at once, so a test says when things happen."""
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result(fn(*args, **kwargs))
-        return future
 
 
 def sale(stan: int, amount: int = 1000) -> Command:
@@ -82,7 +71,6 @@ class Bench:
         self.intake = Intake(
             loop=asyncio.get_running_loop(),
             admit=self._admit,
-            admitting=Inline(),
             propose=lambda ticket, payload: self.proposed.append((ticket, payload)),
             may_propose=lambda: self.accepting,
             leader_endpoint=lambda: "127.0.0.1:7102",
@@ -90,6 +78,7 @@ class Bench:
             waiting_commands=waiting_commands,
             batch_commands=64,
             batches_under_way=batches_under_way,
+            batch_interval_ms=5.0,
         )
 
     def _admit(self, commands: Sequence[Command]) -> list[Receipt | Refusal | None]:
@@ -204,6 +193,22 @@ async def test_H1_while_handing_over_commands_wait_and_go_on_when_it_is_given_up
     bench.intake.propose_admitted()
     await bench.turn()
     assert len(bench.proposed) == 1
+
+
+async def test_under_load_the_next_batch_waits_its_interval_and_alone_a_command_does_not() -> None:
+    bench = Bench(batches_under_way=4)
+    for stan in range(1, 9):
+        bench.intake.submit(sale(stan))
+    await bench.turn()
+    bench.intake.submit(sale(9))
+    await bench.turn()
+    assert len(bench.proposed) == 1, "eight at once say that more are coming"
+    bench.intake.submit(sale(10))
+    await asyncio.sleep(0.02)
+    assert bench.keys(1) == [sale(9).key, sale(10).key]
+    bench.intake.submit(sale(11))
+    await bench.turn()
+    assert len(bench.proposed) == 3, "after a small batch nothing waits"
 
 
 async def test_a_command_whose_caller_has_gone_is_not_proposed() -> None:

@@ -1,0 +1,97 @@
+"""The judge is judged: each violation, made on purpose, is seen (witness.py)."""
+
+from __future__ import annotations
+
+import pytest
+
+from node.core.messages import Ack, Append, Mismatch, Output, Promise, Proposed, ReadReady
+from tests.node.core.solo import A2, Solo, append, chain
+from tests.node.core.witness import Violation, Witness
+from tests.node.core.world import World
+
+
+def test_the_witness_sees_two_entries_at_one_index() -> None:
+    witness, solo = Witness(), Solo()
+    witness.committed[1] = chain(3)[0]
+    with pytest.raises(Violation, match="1 agreement"):
+        witness.stepped("a1", 1, solo.replica, (), Output(apply=[chain(4)[0]]))
+
+
+def test_the_witness_sees_a_follower_apply_what_no_leader_committed() -> None:
+    with pytest.raises(Violation, match="which no leader committed"):
+        Witness().stepped("a1", 1, Solo().replica, (), Output(apply=[chain(4)[0]]))
+
+
+def test_the_witness_sees_a_leader_without_a_committed_entry() -> None:
+    witness, solo = Witness(), Solo()
+    solo.lead(10)
+    witness.committed[1], witness.committed_by[1] = chain(3)[0], 9
+    with pytest.raises(Violation, match="2 durability"):
+        witness.stepped("a1", 1, solo.replica, (), Output())
+
+
+def test_the_witness_bears_with_a_leader_in_name_that_was_overtaken() -> None:
+    witness, solo = Witness(), Solo()
+    solo.lead(10)
+    witness.committed[1], witness.committed_by[1] = chain(3)[0], 11
+    witness.stepped("a1", 1, solo.replica, (), Output())
+    assert 10 in witness.start_logs
+
+
+def test_the_witness_sees_two_leaders_of_one_epoch() -> None:
+    witness, solo = Witness(), Solo()
+    solo.lead(10)
+    witness.leaders[10] = ("a2", 1)
+    with pytest.raises(Violation, match="one leader an epoch"):
+        witness.stepped("a1", 1, solo.replica, (), Output())
+
+
+def test_the_witness_sees_a_fenced_leader_commit_behind_the_later_ones_back() -> None:
+    witness, fenced, later = Witness(), Solo(), Solo()
+    fenced.serve(10)
+    witness.stepped("a1", 1, fenced.replica, (), Output(apply=[fenced.state.log.entry(1)]))
+    fenced.feed(Proposed(1, b"x"))
+    later.hear(A2, append(10, [fenced.state.log.entry(1)]))
+    later.lead(12)
+    witness.stepped("a2", 1, later.replica, (), Output())
+    with pytest.raises(Violation, match="the leader of 12 is without it"):
+        witness.stepped("a1", 1, fenced.replica, (), Output(apply=[fenced.state.log.entry(2)]))
+
+
+def test_the_witness_sees_an_ack_before_its_fsync() -> None:
+    """In the world, by a replica that takes every write for durable at once."""
+    world = World({"a": ["a1", "a2", "a3"]})
+    world.elect("a1")
+    world.propose("a1")
+    state = world.replica("a2").state
+    state.writes_persisted = state.writes_issued + 1
+    with pytest.raises(Violation, match="D2"):
+        world.deliver(world.select("a1", "a2", Append)[0])
+
+
+def test_the_witness_sees_a_vow_whose_promise_is_not_on_disk() -> None:
+    witness = Witness()
+    for vow in (Promise(7, 0, 0, 0), Ack(7, 1, 0), Mismatch(7, 1, 0)):
+        with pytest.raises(Violation, match="D3"):
+            witness.sent(A2, vow, 6, ())
+
+
+def test_the_witness_sees_a_promise_of_a_log_that_is_not_on_disk() -> None:
+    with pytest.raises(Violation, match="D3"):
+        Witness().sent(A2, Promise(7, 3, 2, 0), 7, chain(3))
+
+
+def test_the_witness_sees_an_ack_of_an_entry_the_leader_does_not_have() -> None:
+    witness, entries = Witness(), chain(3, 3)
+    witness.sent(A2, append(7, after=entries[0]), 7, ())
+    witness.sent(A2, Ack(7, 1, 1), 7, entries)
+    with pytest.raises(Violation, match="M1"):
+        witness.sent(A2, Ack(7, 1, 2), 7, entries)
+
+
+def test_the_witness_sees_a_stale_read() -> None:
+    witness, solo = Witness(), Solo()
+    witness.committed[1] = chain(3)[0]
+    witness.asked("a1", 1, 5)
+    with pytest.raises(Violation, match="R1"):
+        witness.stepped("a1", 1, solo.replica, (), Output(answer=[ReadReady(5)]))
