@@ -23,8 +23,9 @@ from coordinator.events import ConfigurationSeen, CoordinatorEvent
 from coordinator.keyvalue import UnsupportedVersion
 from coordinator.session import Session
 from node.assembly import last_stamp_ms, make_replica, make_servers
+from node.core.inputs import HandoverAsked, PeerRefused, Received
 from node.core.leader import Leader
-from node.core.messages import HandoverAsked, Message, PeerRefused, Received
+from node.core.messages import Message
 from node.driver.driver import Driver
 from node.driver.engine import QuorumLog
 from node.driver.intake import Intake

@@ -8,7 +8,7 @@ from typing import TextIO
 
 import msgspec
 
-from node.core.messages import Event
+from node.core.outputs import Event
 
 
 class Journal:

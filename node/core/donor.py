@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from coordinator.configuration import ReplicaId
-from node.core.messages import Entries, Fetch, Load, Loaded, Refuse
+from node.core.inputs import Loaded
+from node.core.messages import Entries, Fetch, Refuse
+from node.core.outputs import Load
 from node.core.state import State
 
 

@@ -9,17 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from coordinator.configuration import ReplicaId, is_takeover_quorum, takeover_size
+from node.core.inputs import CampaignLost, LeaderSeen
 from node.core.log import is_chain
-from node.core.messages import (
-    Ack,
-    Append,
-    Campaign,
-    CampaignLost,
-    LeaderSeen,
-    Mismatch,
-    Suspect,
-    Suspicion,
-)
+from node.core.messages import Ack, Append, Mismatch, Suspect, Suspicion
+from node.core.outputs import Campaign
 from node.core.state import ProtocolBreach, State
 
 

@@ -11,17 +11,9 @@ from dataclasses import dataclass, field
 
 from coordinator.configuration import Configuration, ReplicaId, is_write_quorum, quorum_index
 from node.core import handover, reconfigure
-from node.core.messages import (
-    EPOCH_START,
-    Ack,
-    ConfigurationSeen,
-    GuardPassed,
-    Loaded,
-    Mismatch,
-    Placed,
-    ReadReady,
-    ReadRefused,
-)
+from node.core.inputs import ConfigurationSeen, GuardPassed, Loaded
+from node.core.messages import EPOCH_START, Ack, Mismatch
+from node.core.outputs import Placed, ReadReady, ReadRefused
 from node.core.progress import Progress
 from node.core.reads import Reads
 from node.core.state import State

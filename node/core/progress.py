@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from coordinator.configuration import ReplicaId
-from node.core.messages import GENESIS_HASH, Ack, Append, Entry, Load, Mismatch
+from node.core.messages import GENESIS_HASH, Ack, Append, Entry, Mismatch
+from node.core.outputs import Load
 from node.core.state import State
 
 BEGINNING: Final = Entry(0, 0, b"", GENESIS_HASH)

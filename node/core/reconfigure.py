@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from coordinator.configuration import Configuration, ReplicaId, quorum_index
-from node.core.messages import ChangeConfiguration
+from node.core.outputs import ChangeConfiguration
 from node.core.state import State
 
 

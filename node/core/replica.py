@@ -8,59 +8,49 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from coordinator.configuration import ReplicaId
-from node.core import donor
+from node.core import donor, promising
 from node.core import follower as following
 from node.core.follower import Follower
-from node.core.leader import Leader
-from node.core.log import Log
-from node.core.messages import (
-    Ack,
-    Append,
+from node.core.inputs import (
     Applied,
     CampaignLost,
     ConfigurationSeen,
-    Entries,
-    Fence,
-    Fetch,
     GuardFailed,
     GuardPassed,
     GuardUnknown,
-    Handover,
     HandoverAsked,
     Input,
     Inquired,
     LeaderSeen,
     Loaded,
-    Message,
-    Mismatch,
-    NotProposed,
-    Output,
     PeerRefused,
     Persisted,
-    Promise,
     Proposed,
-    ReadRefused,
     Received,
-    Refuse,
-    Resign,
     StorageFailed,
-    Suspect,
-    Suspicion,
     Tick,
     Won,
 )
+from node.core.leader import Leader
+from node.core.log import Log
+from node.core.messages import (
+    Ack,
+    Append,
+    Entries,
+    Fence,
+    Fetch,
+    Handover,
+    Message,
+    Mismatch,
+    Promise,
+    Refuse,
+    Suspect,
+    Suspicion,
+)
+from node.core.outputs import NotProposed, Output, ReadRefused, Resign
+from node.core.silent import Silent
 from node.core.state import Identity, ProtocolBreach, State, Timings
 from node.core.takeover import Takeover
-
-
-class Silent:
-    """Vouches for nothing any more: its disk failed, or the protocol was breached."""
-
-    role = "silent"
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-
 
 Role = Follower | Takeover | Leader | Silent
 
@@ -83,22 +73,10 @@ class Replica:
     ) -> None:
         """A process has just started with what its disk held.
 
-        `random` gives floats in [0, 1); `bound` says whether the disk already
-        belongs to a cluster (E1): an unbound replica promises nothing.
+        `random` gives floats in [0, 1); `bound`: does the disk already belong to a cluster (E1)?
         """
-        self.state = State(
-            identity,
-            timings,
-            random,
-            log,
-            promised=promised,
-            revision=revision,
-            bound=bound,
-            commit=applied,
-            applied=applied,
-            apply_asked=applied,
-            durable_index=log.last_index,
-            writes_promised=promised,
+        self.state = State.recovered(
+            identity, timings, random, log, promised, revision, applied, bound
         )
         self.role: Role = Follower(self.state, now)
 
@@ -112,9 +90,8 @@ class Replica:
     @property
     def accepting(self) -> bool:
         """May proposals be stepped in now? Not while handing over (H1): keep them in the queue."""
-        return (
-            isinstance(self.role, Leader) and self.role.serving and self.role.handing_over is None
-        )
+        role = self.role
+        return isinstance(role, Leader) and role.serving and role.handing_over is None
 
     @property
     def leader(self) -> str:
@@ -143,7 +120,7 @@ class Replica:
     def _dispatch(self, input: Input, now: float) -> None:
         role, state = self.role, self.state
         if isinstance(role, Silent):
-            self._refuse_silently(input)
+            role.refuse(input)
             return
         match input:
             case Tick():
@@ -195,8 +172,8 @@ class Replica:
             case LeaderSeen():
                 if isinstance(role, Follower):
                     role.on_leader_seen(input, now)
-                elif isinstance(role, Leader | Takeover) and _ends(input, role.epoch):
-                    self.become_follower(now, f"etcd: {_holder(input)}")
+                elif isinstance(role, Leader | Takeover) and input.ends(role.epoch):
+                    self.become_follower(now, f"etcd: {input.holder}")
                     self._dispatch(input, now)
             case ConfigurationSeen(configuration, revision):
                 if isinstance(role, Leader):
@@ -260,17 +237,10 @@ class Replica:
                     role.on_handover(epoch, now)
 
     def _on_fence(self, sender: ReplicaId, fence: Fence, now: float) -> None:
-        state = self.state
-        stale_view = fence.configuration_revision < state.revision
-        if fence.epoch < state.promised or (stale_view and fence.epoch > state.promised):
-            donor.refuse(state, sender, fence.epoch)
-            return
-        if self._obey(sender, fence.epoch, now) is None:
-            return
-        if state.promised > state.writes_promised:
-            state.write()
-        log = state.log
-        state.vow(sender.node, Promise(fence.epoch, log.last_epoch, log.last_index, state.commit))
+        if not promising.may_promise(self.state, fence):
+            donor.refuse(self.state, sender, fence.epoch)
+        elif self._obey(sender, fence.epoch, now) is not None:
+            promising.vow(self.state, sender.node)
 
     def _obey(self, sender: ReplicaId, epoch: int, now: float) -> Follower | None:
         """Promise `epoch` in memory and follow its leader. None if it is our own epoch."""
@@ -342,29 +312,9 @@ class Replica:
         if isinstance(role, Leader | Takeover):
             self.state.out.ask_registry.append(Resign(role.epoch))
         self.state.event("silent", reason)
-        self.role = Silent(reason)
+        self.role = Silent(self.state, reason)
 
     def _end_leadership(self, leader: Leader) -> None:
         self.state.out.abandon = True
         for read in leader.reads.drain():
             self.state.out.answer.append(ReadRefused(read, ""))
-
-    def _refuse_silently(self, input: Input) -> None:
-        match input:
-            case Proposed(ticket, _):
-                self.state.out.answer.append(NotProposed(ticket, ""))
-            case Inquired(read):
-                self.state.out.answer.append(ReadRefused(read, ""))
-            case Won(_, epoch, _, _):
-                self.state.out.ask_registry.append(Resign(epoch))
-            case _:
-                pass
-
-
-def _ends(seen: LeaderSeen, epoch: int) -> bool:
-    """Does this view of the leader key, not an older one, say that `epoch` is over? (T8)"""
-    return seen.epoch > epoch or (seen.epoch == 0 and seen.revision > epoch)
-
-
-def _holder(seen: LeaderSeen) -> str:
-    return f"{seen.node} holds epoch {seen.epoch}" if seen.epoch else "the leader key is gone"

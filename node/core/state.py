@@ -12,17 +12,8 @@ from dataclasses import dataclass, field
 
 from coordinator.configuration import Configuration, ReplicaId
 from node.core.log import Log
-from node.core.messages import (
-    Ack,
-    Entry,
-    Event,
-    Message,
-    Mismatch,
-    Output,
-    Promise,
-    Send,
-    Write,
-)
+from node.core.messages import Ack, Entry, Message, Mismatch, Promise
+from node.core.outputs import Event, Output, Send, Write
 
 
 class ProtocolBreach(Exception):
@@ -85,6 +76,36 @@ class State:
     out: Output = field(default_factory=Output)
     _under_way: deque[tuple[int, int]] = field(default_factory=deque)
     _vows: deque[tuple[int, Send]] = field(default_factory=deque)
+
+    @classmethod
+    def recovered(
+        cls,
+        identity: Identity,
+        timings: Timings,
+        random: Callable[[], float],
+        log: Log,
+        promised: int,
+        revision: int,
+        applied: int,
+        bound: bool,
+    ) -> State:
+        """What a process knows that has just started: what is on its disk is durable, and what is
+        applied is committed. An unbound replica promises nothing (E1).
+        """
+        return cls(
+            identity,
+            timings,
+            random,
+            log,
+            promised=promised,
+            revision=revision,
+            bound=bound,
+            commit=applied,
+            applied=applied,
+            apply_asked=applied,
+            durable_index=log.last_index,
+            writes_promised=promised,
+        )
 
     @property
     def me(self) -> ReplicaId:

@@ -15,34 +15,35 @@ from typing import Protocol
 from coordinator import events as coordination
 from coordinator.configuration import Configuration
 from node.core import Replica
-from node.core.messages import (
+from node.core.inputs import (
     Applied,
-    Campaign,
     CampaignLost,
-    ChangeConfiguration,
     ConfigurationSeen,
-    Entry,
-    Event,
     GuardFailed,
     GuardPassed,
     GuardUnknown,
     Input,
     LeaderSeen,
-    Load,
     Loaded,
-    Message,
+    Persisted,
+    Proposed,
+    StorageFailed,
+    Tick,
+    Won,
+)
+from node.core.messages import Entry, Message
+from node.core.outputs import (
+    Campaign,
+    ChangeConfiguration,
+    Event,
+    Load,
     NotProposed,
     Output,
-    Persisted,
     Placed,
-    Proposed,
     ReadReady,
     ReadRefused,
     RegistryRequest,
     Resign,
-    StorageFailed,
-    Tick,
-    Won,
     Write,
 )
 from node.ledger.commands import Receipt

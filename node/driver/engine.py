@@ -13,16 +13,10 @@ from concurrent.futures import Executor
 
 from node.core import Replica
 from node.core.follower import Follower
+from node.core.inputs import HandoverAsked, Inquired
 from node.core.leader import Leader
-from node.core.messages import (
-    HandoverAsked,
-    Inquired,
-    NotProposed,
-    Placed,
-    ReadReady,
-    ReadRefused,
-)
-from node.core.replica import Silent
+from node.core.outputs import NotProposed, Placed, ReadReady, ReadRefused
+from node.core.silent import Silent
 from node.driver.driver import Driver
 from node.driver.intake import Answer, Intake
 from node.engine import (

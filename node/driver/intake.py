@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from node.core.messages import NotProposed as CoreNotProposed
-from node.core.messages import Placed
+from node.core.outputs import NotProposed as CoreNotProposed
+from node.core.outputs import Placed
 from node.engine import EngineError, NotProposed, OutcomeUnknown, Overloaded, StorageDown
 from node.ledger.admission import Refusal
 from node.ledger.commands import Command, Receipt, encode_batch

@@ -12,7 +12,8 @@ from typing import Final
 
 import msgspec
 
-from node.core.messages import Entry, Write
+from node.core.messages import Entry
+from node.core.outputs import Write
 from node.store.problems import Breach
 from node.store.schema import Meta
 

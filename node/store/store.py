@@ -10,7 +10,8 @@ from typing import Final
 
 import apsw
 
-from node.core.messages import Entry, Write
+from node.core.messages import Entry
+from node.core.outputs import Write
 from node.ledger import admission, book, queries
 from node.ledger.commands import Command, Receipt, ServiceTotal
 from node.ledger.refusals import Refusal

@@ -6,7 +6,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
-from node.core.messages import Entry, Write
+from node.core.messages import Entry
+from node.core.outputs import Write
 from node.ledger.commands import Receipt
 from node.store.snapshot import Snapshot
 

@@ -30,7 +30,7 @@ from typing import Final
 
 import msgspec
 
-from node.core.messages import Write
+from node.core.outputs import Write
 from node.ledger.commands import Receipt
 from node.ledger.storage import LedgerStorage
 from node.store import snapshot

@@ -9,19 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from coordinator.configuration import Configuration, ReplicaId
-from node.core.messages import (
-    Campaign,
+from node.core.inputs import (
     CampaignLost,
-    ChangeConfiguration,
     ConfigurationSeen,
     GuardFailed,
     GuardPassed,
     GuardUnknown,
     LeaderSeen,
-    RegistryRequest,
-    Resign,
     Won,
 )
+from node.core.outputs import Campaign, ChangeConfiguration, RegistryRequest, Resign
 
 Answer = Won | CampaignLost | GuardPassed | GuardFailed | GuardUnknown
 News = LeaderSeen | ConfigurationSeen

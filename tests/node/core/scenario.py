@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import takewhile
 
+from node.core.inputs import HandoverAsked, Input, PeerRefused, Tick
 from node.core.log import Log
 from node.core.messages import (
     Ack,
@@ -19,22 +20,13 @@ from node.core.messages import (
     Entry,
     Fence,
     Fetch,
-    HandoverAsked,
-    Input,
     Message,
     Mismatch,
-    NotProposed,
-    Output,
-    PeerRefused,
-    Placed,
     Promise,
-    ReadReady,
-    ReadRefused,
     Refuse,
     Suspicion,
-    Tick,
-    Write,
 )
+from node.core.outputs import NotProposed, Output, Placed, ReadReady, ReadRefused, Write
 from tests.node.core.registry import Request, describe, describe_sets
 from tests.node.core.world import Packet, World
 

@@ -10,27 +10,20 @@ from collections.abc import Callable, Iterable, Iterator
 from coordinator.configuration import Configuration, ReplicaId
 from node.core import Identity, Log, Replica, Timings
 from node.core.follower import Follower
-from node.core.invariants import check
-from node.core.leader import Leader
-from node.core.messages import (
-    GENESIS_HASH,
-    Ack,
-    Append,
+from node.core.inputs import (
     Applied,
-    Campaign,
     ConfigurationSeen,
-    Entry,
     Input,
     LeaderSeen,
-    Message,
-    Output,
     Persisted,
-    Promise,
     Received,
     Tick,
     Won,
-    chain_hash,
 )
+from node.core.invariants import check
+from node.core.leader import Leader
+from node.core.messages import GENESIS_HASH, Ack, Append, Entry, Message, Promise, chain_hash
+from node.core.outputs import Campaign, Output
 
 A1, A2, A3 = (ReplicaId(name, f"d{name}") for name in ("a1", "a2", "a3"))
 REVISION = 5

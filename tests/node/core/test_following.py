@@ -6,23 +6,16 @@ import pytest
 
 from coordinator.configuration import Configuration, ReplicaId
 from node.core import Timings
-from node.core.messages import (
-    Ack,
-    Campaign,
+from node.core.inputs import (
     CampaignLost,
     ConfigurationSeen,
-    Fence,
-    Handover,
     Inquired,
     LeaderSeen,
-    Mismatch,
-    NotProposed,
     PeerRefused,
     Proposed,
-    ReadRefused,
-    Suspect,
-    Suspicion,
 )
+from node.core.messages import Ack, Fence, Handover, Mismatch, Suspect, Suspicion
+from node.core.outputs import Campaign, NotProposed, ReadRefused
 from tests.node.core.solo import A1, A2, A3, CONFIGURATION, REVISION, Solo, append, chain, sent
 
 TIMINGS = Timings()

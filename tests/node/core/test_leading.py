@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from coordinator.configuration import Configuration
-from node.core.messages import (
-    Ack,
-    Append,
+from node.core.inputs import (
     Applied,
     CampaignLost,
     ConfigurationSeen,
-    Fence,
-    Handover,
     HandoverAsked,
     Inquired,
     LeaderSeen,
-    NotProposed,
-    Placed,
-    Promise,
     Proposed,
-    ReadRefused,
-    Refuse,
-    Resign,
 )
+from node.core.messages import Ack, Append, Fence, Handover, Promise, Refuse
+from node.core.outputs import NotProposed, Placed, ReadRefused, Resign
 from tests.node.core.solo import A2, A3, CONFIGURATION, REVISION, Solo, append, chain, sent
 from tests.node.core.world import World, events, payloads
 

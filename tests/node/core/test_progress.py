@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from coordinator.configuration import ReplicaId
 from node.core import Timings
-from node.core.messages import Ack, Append, Loaded, Mismatch, Proposed
+from node.core.inputs import Loaded, Proposed
+from node.core.messages import Ack, Append, Mismatch
 from tests.node.core.solo import A2, A3, Solo, chain, sent
 
 

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 from coordinator.configuration import Configuration
 from node.core import Timings
-from node.core.messages import (
-    Ack,
-    Append,
+from node.core.inputs import (
     Applied,
     ConfigurationSeen,
-    Entries,
-    Fence,
-    Fetch,
     Inquired,
     LeaderSeen,
     Loaded,
-    Mismatch,
-    NotProposed,
     Persisted,
-    Promise,
     Proposed,
-    ReadRefused,
-    Refuse,
-    Resign,
     StorageFailed,
     Won,
 )
+from node.core.messages import Ack, Append, Entries, Fence, Fetch, Mismatch, Promise, Refuse
+from node.core.outputs import NotProposed, ReadRefused, Resign
 from tests.node.core.solo import A2, A3, CONFIGURATION, REVISION, Solo, append, chain, sent
 
 

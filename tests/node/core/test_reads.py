@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from node.core.messages import (
-    Ack,
-    Append,
-    Applied,
-    Inquired,
-    Promise,
-    Proposed,
-    ReadReady,
-    ReadRefused,
-)
+from node.core.inputs import Applied, Inquired, Proposed
+from node.core.messages import Ack, Append, Promise
+from node.core.outputs import ReadReady, ReadRefused
 from node.core.reads import Reads
 from tests.node.core.solo import A2, A3, Solo, sent, until
 from tests.node.core.world import World

@@ -5,20 +5,16 @@ from __future__ import annotations
 import pytest
 
 from coordinator.configuration import Configuration, ReplicaId
-from node.core.messages import (
-    Ack,
-    ChangeConfiguration,
+from node.core.inputs import (
     ConfigurationSeen,
     GuardFailed,
     GuardPassed,
     GuardUnknown,
-    Output,
-    Promise,
     Proposed,
-    Refuse,
-    Resign,
     Won,
 )
+from node.core.messages import Ack, Promise, Refuse
+from node.core.outputs import ChangeConfiguration, Output, Resign
 from node.core.reconfigure import Phase, admitting, evicting
 from tests.node.core.solo import A1, A2, A3, CONFIGURATION, REVISION, Solo, until
 from tests.node.core.world import World, events, payloads

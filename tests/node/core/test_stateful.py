@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from coordinator.configuration import majority
 from node.core import Timings
-from node.core.messages import HandoverAsked, PeerRefused
+from node.core.inputs import HandoverAsked, PeerRefused
 from tests.node.core.world import Packet, World, events
 
 EXAMPLES = int(os.environ.get("KESSAI_WALK", "60"))

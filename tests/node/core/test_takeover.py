@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from coordinator.configuration import Configuration, ReplicaId
+from node.core.inputs import (
+    Applied,
+    CampaignLost,
+    ConfigurationSeen,
+    LeaderSeen,
+    PeerRefused,
+    Persisted,
+    Proposed,
+    Won,
+)
 from node.core.messages import (
     EPOCH_START,
     Ack,
     Append,
-    Applied,
-    Campaign,
-    CampaignLost,
-    ConfigurationSeen,
     Entries,
     Fence,
     Fetch,
-    LeaderSeen,
-    NotProposed,
-    PeerRefused,
-    Persisted,
     Promise,
-    Proposed,
     Refuse,
-    Resign,
     Suspect,
     Suspicion,
-    Won,
 )
+from node.core.outputs import Campaign, NotProposed, Resign
 from tests.node.core.solo import A1, A2, A3, CONFIGURATION, REVISION, Solo, append, chain, sent
 from tests.node.core.world import World
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from node.core.messages import Ack, Append, Mismatch, Output, Promise, Proposed, ReadReady
+from node.core.inputs import Proposed
+from node.core.messages import Ack, Append, Mismatch, Promise
+from node.core.outputs import Output, ReadReady
 from tests.node.core.solo import A2, Solo, append, chain
 from tests.node.core.witness import Violation, Witness
 from tests.node.core.world import World

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from coordinator.configuration import ReplicaId
 from node.core import Replica
 from node.core.leader import Leader
-from node.core.messages import Ack, Append, Entry, Message, Mismatch, Output, Promise, ReadReady
+from node.core.messages import Ack, Append, Entry, Message, Mismatch, Promise
+from node.core.outputs import Output, ReadReady
 
 
 class Violation(AssertionError):

@@ -13,28 +13,28 @@ from dataclasses import dataclass, field
 
 from coordinator.configuration import Configuration, ReplicaId
 from node.core import Identity, Log, Replica, Timings
-from node.core.invariants import check
-from node.core.leader import Leader
-from node.core.messages import (
-    GENESIS_HASH,
+from node.core.inputs import (
     Applied,
-    Entry,
-    Event,
     Input,
     Inquired,
-    Load,
     Loaded,
-    Message,
-    NotProposed,
-    Output,
     PeerRefused,
     Persisted,
-    Placed,
     Proposed,
-    ReadReady,
-    ReadRefused,
     Received,
     Tick,
+)
+from node.core.invariants import check
+from node.core.leader import Leader
+from node.core.messages import GENESIS_HASH, Entry, Message
+from node.core.outputs import (
+    Event,
+    Load,
+    NotProposed,
+    Output,
+    Placed,
+    ReadReady,
+    ReadRefused,
     Write,
 )
 from tests.node.core.registry import News, Registry, Request, unknown

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from node.core.messages import NotProposed as CoreNotProposed
-from node.core.messages import Placed
+from node.core.outputs import NotProposed as CoreNotProposed
+from node.core.outputs import Placed
 from node.driver.intake import Intake
 from node.engine import NotProposed, OutcomeUnknown, Overloaded, StorageDown
 from node.ledger.commands import (

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from node.core.messages import GENESIS_HASH, Entry, Write, chain_hash
+from node.core.messages import GENESIS_HASH, Entry, chain_hash
+from node.core.outputs import Write
 from node.ledger.commands import Command, Receipt, Service, Type, encode_batch, idempotency_key
 from node.store import Recovered, Store
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from node.core.messages import Write
+from node.core.outputs import Write
 from node.ledger.audit import digest
 from node.ledger.book import apply
 from node.ledger.commands import Type, encode_batch

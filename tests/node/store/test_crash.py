@@ -16,7 +16,7 @@ from tests.node.store.parts import log
 CHILD = """
 import sys
 from pathlib import Path
-from node.core.messages import Write
+from node.core.outputs import Write
 from node.store import Store
 from tests.node.store.parts import Ear, log
 

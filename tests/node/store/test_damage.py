@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from node.core.messages import Write
+from node.core.outputs import Write
 from node.ledger.audit import digest
 from node.store import Recovered, Store, StoreRefused
 from node.store.faults import DiskFaults

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from node.core.messages import Entry, Write, chain_hash
+from node.core.messages import Entry, chain_hash
+from node.core.outputs import Write
 from node.ledger.book import apply
 from node.ledger.commands import PayloadError, Receipt
 from node.ledger.storage import LedgerStorage

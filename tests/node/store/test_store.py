@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from node.core.messages import EPOCH_START, GENESIS_HASH, Entry, Write, chain_hash
+from node.core.messages import EPOCH_START, GENESIS_HASH, Entry, chain_hash
+from node.core.outputs import Write
 from node.ledger.commands import Outcome
 from node.store import Store, StoreClosed, StoreRefused
 from node.store.snapshot import take
