@@ -41,7 +41,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     waiting_commands: int = 4096
     batch_commands: int = 256
     batches_under_way: int = 4
-    batch_interval_ms: float = 15.0
+    batch_interval_ms: float = 20.0
     message_bytes: int = 65536
     append_bytes: int = 1_048_576
     entries_in_memory: int = 4096

@@ -91,9 +91,13 @@ async def unary(channel: grpc.aio.Channel, prefix: str, in_flight: int, seconds:
         async with asyncio.TaskGroup() as callers:
             for _ in range(in_flight):
                 callers.create_task(caller())
-    except* grpc.aio.AioRpcError as errors:
+    except ExceptionGroup as errors:
         first = errors.exceptions[0]
-        raise BenchError(f"a call failed: {first}") from first
+        if isinstance(first, BenchError):
+            raise first from errors
+        if isinstance(first, grpc.aio.AioRpcError):
+            raise BenchError(f"a call failed: {first}") from errors
+        raise
     return Sample(len(latencies), perf_counter() - begun, latencies)
 
 

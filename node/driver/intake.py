@@ -20,7 +20,7 @@ from node.ledger.admission import Refusal
 from node.ledger.commands import Command, Receipt, encode_batch
 from node.ledger.refusals import RefusalKind, refusal
 
-PACED_FROM = 8
+PACED_FROM = 16
 """A batch of so many commands says that more are coming: the next one waits its interval."""
 
 FULL_AT = 64
@@ -104,6 +104,7 @@ class Intake:
         self._under_way_bound = batches_under_way
         self._interval_s = batch_interval_ms / 1000
         self._last_begun = 0.0
+        self._alarm: asyncio.TimerHandle | None = None
         self._last_size = 0
         self._by_key: dict[str, Pending] = {}
         self._waiting: deque[Pending] = deque()
@@ -175,12 +176,16 @@ class Intake:
         """
         now = self._loop.time()
         wait_s = self._last_begun + self._interval_s - now
-        if self._last_size >= PACED_FROM and len(self._waiting) < FULL_AT and wait_s > 0:
-            self._pump_due = True
-            self._loop.call_later(wait_s, self._pump)
-            return True
-        self._last_begun = now
-        return False
+        if self._last_size < PACED_FROM or len(self._waiting) >= FULL_AT or wait_s <= 0:
+            self._last_begun = now
+            return False
+        if self._alarm is None:
+            self._alarm = self._loop.call_later(wait_s, self._on_alarm)
+        return True
+
+    def _on_alarm(self) -> None:
+        self._alarm = None
+        self._pump()
 
     def _prepare(self, batch: Batch) -> None:
         """Ask the ledger what it already says; what is left gets its stamp and its bytes."""

@@ -9,7 +9,7 @@ import pytest
 
 from node.core.outputs import NotProposed as CoreNotProposed
 from node.core.outputs import Placed
-from node.driver.intake import Intake
+from node.driver.intake import PACED_FROM, Intake
 from node.engine import NotProposed, OutcomeUnknown, Overloaded, StorageDown
 from node.ledger.commands import (
     Command,
@@ -197,16 +197,16 @@ async def test_H1_while_handing_over_commands_wait_and_go_on_when_it_is_given_up
 
 async def test_under_load_the_next_batch_waits_its_interval_and_alone_a_command_does_not() -> None:
     bench = Bench(batches_under_way=4)
-    for stan in range(1, 9):
+    for stan in range(1, PACED_FROM + 1):
         bench.intake.submit(sale(stan))
     await bench.turn()
-    bench.intake.submit(sale(9))
+    bench.intake.submit(sale(100))
     await bench.turn()
-    assert len(bench.proposed) == 1, "eight at once say that more are coming"
-    bench.intake.submit(sale(10))
-    await asyncio.sleep(0.02)
-    assert bench.keys(1) == [sale(9).key, sale(10).key]
-    bench.intake.submit(sale(11))
+    assert len(bench.proposed) == 1, "so many at once say that more are coming"
+    bench.intake.submit(sale(101))
+    await asyncio.sleep(0.05)
+    assert bench.keys(1) == [sale(100).key, sale(101).key]
+    bench.intake.submit(sale(102))
     await bench.turn()
     assert len(bench.proposed) == 3, "after a small batch nothing waits"
 
