@@ -21,7 +21,7 @@ from node.ledger.commands import Command, Receipt, encode_batch
 from node.ledger.refusals import RefusalKind, refusal
 
 PACED_FROM = 16
-"""A batch of so many commands says that more are coming: the next one waits its interval."""
+"""A recent batch of so many commands says that more are coming: the next waits its interval."""
 
 FULL_AT = 64
 """With so many waiting, a batch is large enough not to wait for more."""
@@ -105,7 +105,7 @@ class Intake:
         self._interval_s = batch_interval_ms / 1000
         self._last_begun = 0.0
         self._alarm: asyncio.TimerHandle | None = None
-        self._last_size = 0
+        self._recent_size = 0
         self._by_key: dict[str, Pending] = {}
         self._waiting: deque[Pending] = deque()
         self._admitted: deque[Batch] = deque()
@@ -167,7 +167,7 @@ class Intake:
                     del self._by_key[pending.command.key]
             if taken:
                 self._under_way += 1
-                self._last_size = len(taken)
+                self._recent_size = max(len(taken), self._recent_size // 2)
                 self._prepare(Batch(taken))
 
     def _is_early(self) -> bool:
@@ -176,7 +176,7 @@ class Intake:
         """
         now = self._loop.time()
         wait_s = self._last_begun + self._interval_s - now
-        if self._last_size < PACED_FROM or len(self._waiting) >= FULL_AT or wait_s <= 0:
+        if self._recent_size < PACED_FROM or len(self._waiting) >= FULL_AT or wait_s <= 0:
             self._last_begun = now
             return False
         if self._alarm is None:

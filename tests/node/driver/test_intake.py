@@ -208,7 +208,7 @@ async def test_under_load_the_next_batch_waits_its_interval_and_alone_a_command_
     assert bench.keys(1) == [sale(100).key, sale(101).key]
     bench.intake.submit(sale(102))
     await bench.turn()
-    assert len(bench.proposed) == 3, "after a small batch nothing waits"
+    assert len(bench.proposed) == 3, "after small batches nothing waits"
 
 
 async def test_a_command_whose_caller_has_gone_is_not_proposed() -> None:
