@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Final, NoReturn
 
 import click
 import msgspec
@@ -141,7 +141,7 @@ def load(
         controlled=not web,
     )
     if web:
-        sys.exit(_on_web_page(plan, folder, web_port))
+        _become_web_page(plan, folder, web_port)
     with told(), _ending():
         _headless(plan, folder)
     figures = measure(history_file.read([Path(plan.history)]))
@@ -166,19 +166,17 @@ def _headless(plan: LoadPlan, folder: Path) -> None:
             running.wait()
 
 
-def _on_web_page(plan: LoadPlan, folder: Path, port: int) -> int:
+def _become_web_page(plan: LoadPlan, folder: Path, port: int) -> NoReturn:
+    """Locust takes this process over: whatever ends it, nothing is left behind."""
     folder.mkdir(parents=True, exist_ok=True)
-    plan_file = folder / "load-plan.json"
+    plan_file = folder.resolve() / "load-plan.json"
     plan_file.write_bytes(msgspec.json.encode(plan))
     click.echo(f"Locust's page: http://127.0.0.1:{port}   (Ctrl-C ends it)")
+    sys.stdout.flush()
     command = generator.web(plan_file, "127.0.0.1", port)
     environment = generator.environment(folder)
-    with subprocess.Popen(command, cwd=folder, env=environment) as process:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            process.terminate()
-            return process.wait()
+    os.chdir(folder)
+    os.execve(command[0], command, environment)
 
 
 def _play(drill: Drill, topology: Topology, *, rate: float | None, seed: int, root: Path) -> Played:

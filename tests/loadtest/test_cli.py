@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,17 +48,17 @@ class Counter:
     def __init__(self, centre: FakeCentre, home: Path) -> None:
         self.centre = centre
         self.home = home
-        self._topology = home / "fake.toml"
+        self.topology = home / "fake.toml"
         nodes = "".join(
             NODE.format(number=number, terminals=endpoint)
             for number, endpoint in enumerate(centre.endpoints, start=1)
         )
-        self._topology.write_text(TOPOLOGY.format(nodes=nodes))
+        self.topology.write_text(TOPOLOGY.format(nodes=nodes))
 
     def run(self, command: str, *arguments: str) -> Result:
         group = click.Group(commands={each.name or "": each for each in loadtest.cli.commands})
         return CliRunner().invoke(
-            group, [command, "--topology", str(self._topology), *arguments], catch_exceptions=False
+            group, [command, "--topology", str(self.topology), *arguments], catch_exceptions=False
         )
 
 
@@ -141,6 +146,39 @@ def test_load_tells_of_every_second_and_judges_itself(counter: Counter) -> None:
     assert "1 s" in done.output
     assert "0 unknown, 0 not served" in done.output
     assert len(counter.centre.ledger) > 80
+
+
+def test_the_web_page_is_one_process_so_that_nothing_outlives_it(counter: Counter) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    code = (
+        "import sys; from pathlib import Path; import loadtest.cli as cli; "
+        "cli.HOME = Path(sys.argv[1]); cli.load(sys.argv[2:])"
+    )
+    arguments = ["--topology", str(counter.topology), "--web", "--web-port", str(port)]
+    command = [sys.executable, "-c", code, str(counter.home), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as page:
+        try:
+            assert answers(port, within_s=30), "the page never came up"
+            page.terminate()
+            page.wait(timeout=20)
+        finally:
+            page.kill()
+    assert not answers(port, within_s=0.0), "something still serves the page"
+
+
+def answers(port: int, within_s: float) -> bool:
+    """Does anything answer HTTP on this port, tried at least once?"""
+    end = time.monotonic() + within_s
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2) as reply:
+                return bool(reply.status == 200)
+        except OSError:
+            if time.monotonic() >= end:
+                return False
+            time.sleep(0.1)
 
 
 def test_drills_are_listed_and_an_unknown_one_is_refused() -> None:
