@@ -126,6 +126,7 @@ class Node:
             admit=self._store.admit,
             propose=self._driver.propose,
             may_propose=lambda: self._driver.replica.accepting,
+            prove=lambda: self._engine.prove(),
             leader_endpoint=lambda: self._engine.leader_endpoint(),
             clock_ms=lambda: time.time_ns() // 1_000_000,
             waiting_commands=settings.limits.waiting_commands,

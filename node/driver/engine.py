@@ -107,19 +107,24 @@ class QuorumLog:
             raise NoQuorum(self._no_quorum)
         if len(self._reads) >= READS_BOUND:
             raise Overloaded()
+        await self.prove()
         loop = asyncio.get_running_loop()
-        self._read_number += 1
-        number = self._read_number
-        proven: asyncio.Future[None] = loop.create_future()
-        self._reads[number] = proven
-        try:
-            self._driver.feed(Inquired(number))
-            await proven
-        finally:
-            self._reads.pop(number, None)
         commit_index = self._replica.state.applied
         inquiry = await loop.run_in_executor(self._readers, self._store.inquire, key)
         return Current(inquiry, commit_index)
+
+    def prove(self) -> asyncio.Future[None]:
+        """Done once what the ledger says is known to be current as of now (R1).
+
+        It holds `OutcomeUnknown` if the leadership ends before that.
+        """
+        self._read_number += 1
+        number = self._read_number
+        proof: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._reads[number] = proof
+        proof.add_done_callback(lambda _: self._reads.pop(number, None))
+        self._driver.feed(Inquired(number))
+        return proof
 
     async def interim(self, terminal: str, service: int) -> Interim:
         """See `node.engine.Engine.interim`."""

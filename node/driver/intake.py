@@ -81,6 +81,7 @@ class Intake:
         admit: Admit,
         propose: Callable[[int, bytes], None],
         may_propose: Callable[[], bool],
+        prove: Callable[[], asyncio.Future[None]],
         leader_endpoint: Callable[[], str],
         clock_ms: Callable[[], int],
         waiting_commands: int,
@@ -90,13 +91,15 @@ class Intake:
     ) -> None:
         """`admit` reads the ledger, a batch at a time: on the loop, because a change of threads
         costs more than the read (docs/performance.md). `propose(ticket, payload)` hands a batch
-        to the core; `may_propose` is false while handing over (H1). Under load a batch begins no
+        to the core; `may_propose` is false while handing over (H1); `prove` is done once this
+        node is known to have led after the call (R1). Under load a batch begins no
         sooner than `batch_interval_ms` after the one before.
         """
         self._loop = loop
         self._admit = admit
         self._propose = propose
         self._may_propose = may_propose
+        self._prove = prove
         self._leader_endpoint = leader_endpoint
         self._clock_ms = clock_ms
         self._waiting_bound = waiting_commands
@@ -197,12 +200,17 @@ class Intake:
             self._fail(batch, lambda: StorageDown(reason))
             return
         going: list[Pending] = []
+        refused: list[tuple[Pending, Refusal]] = []
         for pending, answer in zip(batch.pending, answers, strict=True):
             if answer is None:
                 going.append(pending)
-            else:
+            elif isinstance(answer, Refusal):
+                refused.append((pending, answer))
+            else:  # an answer once given stays true, whoever gives it again
                 del self._by_key[pending.command.key]
                 pending.answer(answer)
+        if refused:
+            self._refuse_when_proven(refused)
         batch.pending = going
         if not going:
             self._under_way -= 1
@@ -212,6 +220,23 @@ class Intake:
         batch.payload = encode_batch(stamp_ms, tuple(pending.command for pending in going))
         self._admitted.append(batch)
         self.propose_admitted()
+
+    def _refuse_when_proven(self, refused: list[tuple[Pending, Refusal]]) -> None:
+        """A refusal is drawn from the ledger, so it is a read that must be current (R1): a leader
+        that was fenced without knowing it would refuse a void of what its successor has settled.
+        """
+
+        def proven(proof: asyncio.Future[None]) -> None:
+            current = not proof.cancelled() and proof.exception() is None
+            for pending, answer in refused:
+                if self._by_key.get(pending.command.key) is pending:
+                    del self._by_key[pending.command.key]
+                if current:
+                    pending.answer(answer)
+                else:
+                    pending.fail(self._not_proposed())
+
+        self._prove().add_done_callback(proven)
 
     def propose_admitted(self) -> None:
         """Hand what is ready to the core, in order; while handing over it stays here (H1)."""

@@ -22,7 +22,7 @@ from node.ledger.commands import (
     fingerprint,
     idempotency_key,
 )
-from node.ledger.refusals import Refusal, RefusalKind
+from node.ledger.refusals import Refusal, RefusalKind, refusal
 
 
 def sale(stan: int, amount: int = 1000) -> Command:
@@ -68,11 +68,13 @@ class Bench:
         self.clock_ms = 1000
         self.ledger: dict[str, Receipt | Refusal] = {}
         self.broken: Exception | None = None
+        self.proofs: list[asyncio.Future[None]] = []
         self.intake = Intake(
             loop=asyncio.get_running_loop(),
             admit=self._admit,
             propose=lambda ticket, payload: self.proposed.append((ticket, payload)),
             may_propose=lambda: self.accepting,
+            prove=self._prove,
             leader_endpoint=lambda: "127.0.0.1:7102",
             clock_ms=lambda: self.clock_ms,
             waiting_commands=waiting_commands,
@@ -85,6 +87,10 @@ class Bench:
         if self.broken is not None:
             raise self.broken
         return [self.ledger.get(command.key) for command in commands]
+
+    def _prove(self) -> asyncio.Future[None]:
+        self.proofs.append(asyncio.get_running_loop().create_future())
+        return self.proofs[-1]
 
     async def turn(self) -> None:
         """Let everything that is due on the loop happen."""
@@ -149,6 +155,31 @@ async def test_C1_a_committed_key_is_answered_from_the_ledger_and_never_proposed
     await bench.turn()
     assert again.result() == bench.ledger[sale(1).key]
     assert bench.proposed == []
+
+
+async def test_R1_a_refusal_waits_for_the_proof_that_this_node_still_leads() -> None:
+    bench = Bench()
+    told = refusal(RefusalKind.ORIGINAL_NOT_FOUND, "original_key", "no such transaction")
+    bench.ledger[sale(1).key] = told
+    refused = bench.intake.submit(sale(1))
+    await bench.turn()
+    assert not refused.done(), "a fenced leader's ledger may be behind"
+    bench.proofs[0].set_result(None)
+    await bench.turn()
+    assert refused.result() == told
+    assert bench.proposed == []
+    assert len(bench.intake) == 0
+
+
+async def test_R1_without_the_proof_a_refusal_is_not_told() -> None:
+    bench = Bench()
+    bench.ledger[sale(1).key] = refusal(RefusalKind.ORIGINAL_NOT_FOUND, "original_key", "no such")
+    refused = bench.intake.submit(sale(1))
+    await bench.turn()
+    bench.proofs[0].set_exception(OutcomeUnknown(""))
+    await bench.turn()
+    with pytest.raises(NotProposed):
+        refused.result()
 
 
 async def test_T9_placed_is_unknown_and_the_rest_was_never_proposed() -> None:
