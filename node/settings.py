@@ -61,7 +61,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     others: tuple[Peer, ...]
     timings: Timings = Timings()
     limits: Limits = Limits()
-    business_day_rollover_hour: int = 0
     disk_fault_file: str = ""  # drills: a file that tells the store's VFS how to misbehave
 
 

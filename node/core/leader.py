@@ -32,7 +32,6 @@ class Leader:
     epoch: int
     configuration: Configuration
     revision: int
-    since: float
     start_index: int = 0
     serving: bool = False
     deposed: str = ""

@@ -68,6 +68,7 @@ class QuorumLog:
         self._reads: dict[int, asyncio.Future[None]] = {}
         self._read_number = 0
         self._serving = False
+        self._accepting = False
         self._no_quorum = ""
         self._quorum_checked_at = 0.0
         self._settled = 0
@@ -86,13 +87,15 @@ class QuorumLog:
 
     def submit(self, command: Command) -> asyncio.Future[Answer]:
         """See `node.engine.Engine.submit`."""
-        if not self._serving:
-            self._refuse()
-        if self._no_quorum:
-            raise NoQuorum(self._no_quorum)
+        self._must_serve()
         return self._intake.submit(command)
 
-    def _refuse(self) -> None:
+    def _must_serve(self) -> None:
+        """Raise why nothing can be settled or read as current here just now, if so."""
+        if self._serving:
+            if self._no_quorum:
+                raise NoQuorum(self._no_quorum)
+            return
         role = self._replica.role
         if isinstance(role, Silent):
             raise StorageDown(role.reason, "")
@@ -101,10 +104,7 @@ class QuorumLog:
 
     async def inquire(self, key: str) -> Current:
         """See `node.engine.Engine.inquire`."""
-        if not self._serving:
-            self._refuse()
-        if self._no_quorum:
-            raise NoQuorum(self._no_quorum)
+        self._must_serve()
         if len(self._reads) >= READS_BOUND:
             raise Overloaded()
         await self.prove()
@@ -284,11 +284,13 @@ class QuorumLog:
             self.on_serving()
         if not self._serving:
             self._no_quorum = ""
+            self._accepting = False
             return
         now = self._driver.now_ms()
         role = replica.role
         if isinstance(role, Leader) and now - self._quorum_checked_at >= QUORUM_CHECK_MS:
             self._quorum_checked_at = now
             self._no_quorum = role.missing_quorum(now)
-        if replica.accepting:
-            self._intake.propose_admitted()
+        was_accepting, self._accepting = self._accepting, replica.accepting
+        if self._accepting and not was_accepting:
+            self._intake.propose_admitted()  # a handover was given up: what it held back goes on
