@@ -39,12 +39,14 @@ class Configuration:
     """What etcd holds under `configuration`: who counts, where, and how few copies may do.
 
     `in_sync` maps each site's name to its in-sync set; the active site's is never empty.
+    `given_up`: disks that a promotion with loss has left behind (X4); they never count again.
     """
 
     cluster_id: str
     active_site: str
     in_sync: Mapping[str, frozenset[ReplicaId]] = field(default_factory=dict)
     copies_min: int = 2
+    given_up: frozenset[ReplicaId] = frozenset()
 
     def __post_init__(self) -> None:
         if not self.cluster_id:
@@ -55,6 +57,10 @@ class Configuration:
             raise ConfigurationError(
                 f"the in-sync set of the active site {self.active_site!r} is empty"
             )
+        if len(self.members) != sum(map(len, self.in_sync.values())):
+            raise ConfigurationError("a replica is in the in-sync sets of two sites")
+        if self.members & self.given_up:
+            raise ConfigurationError("a disk that was given up is in an in-sync set")
 
     @property
     def active_set(self) -> frozenset[ReplicaId]:
@@ -77,6 +83,11 @@ class Configuration:
         """This configuration with another in-sync set for `site`."""
         return replace(self, in_sync={**self.in_sync, site: frozenset(members)})
 
+    @property
+    def standby_site(self) -> str | None:
+        """The other site; None where there is only one."""
+        return next((site for site in sorted(self.in_sync) if site != self.active_site), None)
+
     def copies(self) -> int:
         """How many disks hold a settlement before it is acknowledged (S6)."""
         return sum(majority(len(members)) for members in self.in_sync.values())
@@ -92,6 +103,7 @@ class Configuration:
                     for site, members in sorted(self.in_sync.items())
                 },
                 "copies_min": self.copies_min,
+                "given_up": sorted(str(disk) for disk in self.given_up),
             },
             sort_keys=True,
         ).encode()
@@ -101,6 +113,9 @@ class Configuration:
         """The inverse of `to_json`. Raises `ConfigurationError` on anything else."""
         try:
             raw = json.loads(data)
+            for key, kind in (("cluster_id", str), ("active_site", str), ("copies_min", int)):
+                if type(raw[key]) is not kind:
+                    raise ConfigurationError(f"{key} is not a {kind.__name__}: {raw[key]!r}")
             return cls(
                 cluster_id=raw["cluster_id"],
                 active_site=raw["active_site"],
@@ -109,6 +124,7 @@ class Configuration:
                     for site, members in raw["in_sync"].items()
                 },
                 copies_min=raw["copies_min"],
+                given_up=frozenset(ReplicaId.parse(disk) for disk in raw.get("given_up", ())),
             )
         except ConfigurationError:
             raise

@@ -102,6 +102,8 @@ class PeerStatus:
     acked_index: int
     lag: int
     silent_ms: int
+    site: str = ""
+    feed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,12 @@ class NodeStatus:
     settled: int = 0
     fsyncs: int = 0
     cpu_seconds: float = 0.0
+    mode: str = ""
+    manoeuvre: str = ""
+    last_set_change: str = ""
+    prune_index: int = 0
+    snapshot: str = ""
+    given_up: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +148,31 @@ class HandoverAnswer:
     started: bool
     target: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchAnswer:
+    """Was a planned switch of site begun, with whom to lead there, or why not (H2)."""
+
+    started: bool
+    target: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FenceAnswer:
+    """A durable vow at the epoch asked for, or (`promised` False) what is promised here (X4).
+
+    The rest is the end of this replica's log.
+    """
+
+    promised: bool
+    promised_epoch: int
+    disk_id: str
+    last_epoch: int
+    last_index: int
+    last_hash: bytes
+    commit_index: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,5 +239,20 @@ class Engine(Protocol):
         """The ledger at `at_index` (0: now) as JSON lines, some at a time.
 
         Raises `AuditUnavailable`, `StorageDown`, at the first step.
+        """
+        ...
+
+    async def switch_site(self, site: str) -> SwitchAnswer:
+        """Begin a planned switch of the active site (H2)."""
+        ...
+
+    async def fence(self, epoch: int) -> FenceAnswer:
+        """Vow, durably, to obey nobody below `epoch` (X4). Raises `StorageDown`."""
+        ...
+
+    def since(self, after_index: int) -> AsyncIterator[list[str]]:
+        """What was settled above `after_index`: records as `export` has them, some at a time.
+
+        Raises `StorageDown`, at the first step.
         """
         ...

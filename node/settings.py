@@ -45,6 +45,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     message_bytes: int = 65536
     append_bytes: int = 1_048_576
     entries_in_memory: int = 4096
+    log_keep_entries: int = 20_000  # kept beyond what an in-sync replica may still need
+    snapshot_bytes_s: int = 33_554_432  # how fast a snapshot is sent, at most
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from coordinator.configuration import Configuration, ReplicaId
-from node.core.messages import Entry, Message
+from node.core.messages import Entry, Message, Offer
 from node.core.outputs import Load
 
 
@@ -78,6 +78,44 @@ class HandoverAsked:
     """An operator, or a stopping process, asks for a planned change of leader (H1)."""
 
     target: str
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchAsked:
+    """An operator, or a coordinator, asks for a planned switch to the other site (H2)."""
+
+    site: str
+
+
+@dataclass(frozen=True, slots=True)
+class FenceAsked:
+    """A promotion with loss fences this replica at `epoch`, which is no leader's (X4)."""
+
+    ticket: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotMade:
+    """A snapshot at `index` is ready to be fetched by `node`, as `make_snapshot` asked (M4)."""
+
+    node: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotFetched:
+    """The file of this offer is here, whole, and bears the offer's index, epoch and hash."""
+
+    offer: Offer
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotMissed:
+    """The offered snapshot could not be fetched: another offer may be."""
+
+    offer: Offer
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +196,11 @@ Input = (
     | StorageFailed
     | PeerRefused
     | HandoverAsked
+    | SwitchAsked
+    | FenceAsked
+    | SnapshotMade
+    | SnapshotFetched
+    | SnapshotMissed
     | Won
     | CampaignLost
     | LeaderSeen

@@ -44,12 +44,13 @@ class Fence:
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """The vow, with the end of the log it was made on (D3)."""
+    """The vow, with the end of the log it was made on (D3), and where that log begins."""
 
     epoch: int
     last_epoch: int
     last_index: int
     commit_index: int
+    prune_index: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,11 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """Entries after `prev_index`, or a heartbeat without any (M3). `round` is echoed (R1)."""
+    """Entries after `prev_index`, or a heartbeat without any (M3). `round` is echoed (R1).
+
+    `floor`: durable on every in-sync replica of both sites, so that no more of the log need be
+    kept for them.
+    """
 
     epoch: int
     round: int
@@ -73,6 +78,7 @@ class Append:
     prev_hash: bytes
     entries: tuple[Entry, ...]
     commit_index: int
+    floor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +142,19 @@ class Handover:
     epoch: int
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What the receiver needs is pruned: here is a snapshot at `index`, to be fetched (M4).
+
+    `entry_epoch` and `hash` are those of the entry at `index`: what is fetched must bear them.
+    """
+
+    epoch: int
+    index: int
+    entry_epoch: int
+    hash: bytes
+
+
 Message = (
     Fence
     | Promise
@@ -148,4 +167,5 @@ Message = (
     | Suspect
     | Suspicion
     | Handover
+    | Offer
 )

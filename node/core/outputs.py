@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from coordinator.configuration import Configuration
-from node.core.messages import Entry, Message
+from node.core.messages import Entry, Message, Offer, Promise, Refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,19 @@ class Write:
     configuration_revision: int
     truncate_after: int | None = None
     entries: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Install:
+    """A durable step like `Write`: ledger and log become those of the fetched `offer` (M4).
+
+    The log then begins after `offer.index`; disk id and cluster id stay this disk's own.
+    """
+
+    number: int
+    promised: int
+    configuration_revision: int
+    offer: Offer
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +78,22 @@ class ReadReady:
 
 
 @dataclass(frozen=True, slots=True)
+class Fenced:
+    """Answer to `FenceAsked`: `promise`, durable, or what was promised before, when higher (X4)."""
+
+    ticket: int
+    promise: Promise | Refuse
+
+
+@dataclass(frozen=True, slots=True)
 class ReadRefused:
     """The read cannot be current here: ask the leader named."""
 
     read: int
     leader: str
+
+
+Answer = Placed | NotProposed | ReadReady | ReadRefused | Fenced
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +122,20 @@ class ChangeConfiguration:
     configuration: Configuration
 
 
-RegistryRequest = Campaign | Resign | ChangeConfiguration
+@dataclass(frozen=True, slots=True)
+class SwitchSite:
+    """The guarded transaction of a site switch: the configuration, and the leader key away (E5).
+
+    Sent by the leader of `epoch`; answered as `ChangeConfiguration` is.
+    """
+
+    change: int
+    epoch: int
+    revision: int
+    configuration: Configuration
+
+
+RegistryRequest = Campaign | Resign | ChangeConfiguration | SwitchSite
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +150,20 @@ class Event:
 class Output:
     """What one step asks the driver to do. The order inside each list is the order to do it in.
 
+    `make_snapshot` names peers that need one (M4), `fetch_snapshot` the offer to fetch and from
+    whom; `prune` (0: nothing to do) says up to which index the log is not needed any more.
     `abandon` is set at the end of a leadership: every placed but unanswered proposal has an
     unknown outcome (T9).
     """
 
-    persist: list[Write] = field(default_factory=list)
+    persist: list[Write | Install] = field(default_factory=list)
     send: list[Send] = field(default_factory=list)
     apply: list[Entry] = field(default_factory=list)
     load: list[Load] = field(default_factory=list)
-    answer: list[Placed | NotProposed | ReadReady | ReadRefused] = field(default_factory=list)
+    answer: list[Answer] = field(default_factory=list)
     ask_registry: list[RegistryRequest] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    make_snapshot: list[str] = field(default_factory=list)
+    fetch_snapshot: list[tuple[str, Offer]] = field(default_factory=list)
+    prune: int = 0
     abandon: bool = False
