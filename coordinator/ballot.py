@@ -34,12 +34,16 @@ class DeleteLeader:
 
 @dataclass(frozen=True, slots=True)
 class PutConfiguration:
-    """E4: put `configuration` if the leader key is at `epoch` and the old one at `revision`."""
+    """E4: put `configuration` if the leader key is at `epoch` and the old one at `revision`.
+
+    `resigning`: the leader key goes in the same transaction, as for a site switch (E5).
+    """
 
     change: int
     epoch: int
     revision: int
     configuration: Configuration
+    resigning: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +165,7 @@ class ChangeAsked:
     epoch: int
     revision: int
     configuration: Configuration
+    resigning: bool = False
 
 
 @dataclass(frozen=True, slots=True)

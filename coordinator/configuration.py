@@ -171,3 +171,19 @@ def quorum_index(configuration: Configuration, durable: Mapping[ReplicaId, int])
             ranked = sorted((durable.get(member, 0) for member in members), reverse=True)
             bounds.append(ranked[majority(len(members)) - 1])
     return min(bounds)
+
+
+def switch_refusal(configuration: Configuration, to: str) -> str:
+    """Why the active site may not become `to` just now, in words; "" where it may (E5)."""
+    sites = configuration.in_sync
+    if to not in sites:
+        return f"there is no site {to!r}; there are {', '.join(sorted(sites))}"
+    if to == configuration.active_site:
+        return f"site {to} is the active one already"
+    members = len(sites[to])
+    if majority(members) < configuration.copies_min:
+        return (
+            f"site {to} is not in sync: {members} of its replicas count, whose majority is fewer "
+            f"than the {configuration.copies_min} copies that are wanted (copies_min)"
+        )
+    return ""

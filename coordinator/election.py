@@ -120,8 +120,10 @@ class Election:
                 self._campaign.ask(said, now_ms, out)
             case ResignAsked(epoch):
                 self._delete(epoch, out)
-            case ChangeAsked(change, epoch, revision, configuration):
-                self._changes.ask(PutConfiguration(change, epoch, revision, configuration), out)
+            case ChangeAsked(change, epoch, revision, configuration, resigning):
+                self._changes.ask(
+                    PutConfiguration(change, epoch, revision, configuration, resigning), out
+                )
             case Answered():
                 self._on_answer(said, out)
             case Unknown() | NotDone():

@@ -7,6 +7,7 @@ understands; a missing or mistyped field is an error.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TypeVar
 
 import msgspec
@@ -52,6 +53,26 @@ class Keys:
     def events(self) -> str:
         """The prefix of the operators' records."""
         return f"{self.prefix}events/"
+
+    @property
+    def reports(self) -> str:
+        """The prefix of what each place has seen of the sites."""
+        return f"{self.prefix}reports/"
+
+    def event(self, at_ms: int, source: str, serial: str) -> str:
+        """Where one event is written: keys sort by time, then source, then serial.
+
+        Raises `RecordError` for a time below 0 and for names with a slash, or none.
+        """
+        if at_ms < 0 or not source or not serial or "/" in source + serial:
+            raise RecordError(f"not an event's time, source and serial: {at_ms} {source} {serial}")
+        return f"{self.events}{at_ms:014d}.{source}.{serial}"
+
+    def report(self, place: str) -> str:
+        """Where `place` reports. Raises `RecordError` for a name with a slash, or none."""
+        if not place or "/" in place:
+            raise RecordError(f"a place's name is not empty and has no slash: {place!r}")
+        return f"{self.reports}{place}"
 
     def node(self, name: str) -> str:
         """Where node `name` publishes. Raises `RecordError` for a name with a slash, or none."""
@@ -105,6 +126,89 @@ class NodeRecord(msgspec.Struct, frozen=True):
 
     @classmethod
     def from_json(cls, data: bytes) -> NodeRecord:
+        """The inverse of `to_json`. Raises `RecordError` on anything else."""
+        return _decode(data, cls)
+
+
+class EventRecord(msgspec.Struct, frozen=True):
+    """Something an operator wants to find again: a switch, a set change, an alarm, a consent.
+
+    `at_ms` is the source's wall clock (Unix milliseconds); `site` the place it stands in; `kind` a
+    short fixed word; `epoch` and `index` are 0 where they mean nothing; `why` is a sentence.
+    """
+
+    at_ms: int
+    source: str
+    site: str
+    kind: str
+    epoch: int
+    index: int
+    why: str
+
+    def to_json(self) -> bytes:
+        """Canonical bytes for etcd."""
+        return msgspec.json.encode(self, order="sorted")
+
+    @classmethod
+    def from_json(cls, data: bytes) -> EventRecord:
+        """The inverse of `to_json`. Raises `RecordError` on anything else."""
+        return _decode(data, cls)
+
+
+class Reach(StrEnum):
+    """How a node answers a terminal that asks it a real question."""
+
+    SERVES = "serves"  # it leads, and proved it
+    STALLS = "stalls"  # it leads or seems to, but proves nothing now: its write quorum is away
+    ANSWERS = "answers"  # it sends the terminal elsewhere
+    SILENT = "silent"  # refused, or nothing in time
+
+
+class NodeSight(msgspec.Struct, frozen=True):
+    """One node as seen from one place: how it answers, since when, and its own words for it."""
+
+    node: str
+    site: str
+    reach: Reach
+    for_ms: int
+    reason: str = ""
+
+
+class ReportRecord(msgspec.Struct, frozen=True):
+    """What one place has seen, written over and over under `reports/`.
+
+    Durations are by the place's own clock. `unserved_ms`: for how long nobody in `active_site` has
+    served a terminal; `awaited`: nobody there has since it became active, or since this place began
+    to look. `leader_unreached_ms`: for how long terminals cannot reach the leader of `epoch` while
+    other nodes of its site answer them. `etcd_away_ms`: how long etcd was last away, 0 for never.
+    `at_ms` is the wall clock, for people only: nothing is judged by it.
+    """
+
+    place: str
+    source: str
+    sequence: int
+    at_ms: int
+    mode: str
+    revision: int
+    active_site: str
+    unserved_ms: int
+    awaited: bool
+    leader: str
+    epoch: int
+    leader_unreached_ms: int
+    nodes: tuple[NodeSight, ...]
+    etcd: str
+    etcd_ok: bool
+    etcd_away_ms: int
+    says: str = ""
+    proposal: str = ""
+
+    def to_json(self) -> bytes:
+        """Canonical bytes for etcd."""
+        return msgspec.json.encode(self, order="sorted")
+
+    @classmethod
+    def from_json(cls, data: bytes) -> ReportRecord:
         """The inverse of `to_json`. Raises `RecordError` on anything else."""
         return _decode(data, cls)
 

@@ -36,6 +36,7 @@ from coordinator.events import CoordinatorEvent
 from coordinator.keyvalue import Changed, LeaseGone, Listing, OutcomeUnknown, RegistryError
 from coordinator.leasing import LeaseKeeper
 from coordinator.publishing import Publisher
+from coordinator.recording import Recorder
 from coordinator.records import Keys, LeaderRecord, NodeRecord
 from coordinator.registry import Registry
 from coordinator.watching import Watcher
@@ -90,6 +91,7 @@ class Session:
             NodeRecord(me.node, me.disk, site, endpoint, peer_endpoint, 0, ""),
             self._lease.deny,
         )
+        self._recorder = Recorder(self._registry, self._keys, me.node, site)
         self._deadline_s = deadline_ms / 1000
         self._inbox: deque[Input] = deque()
         self._stepping = False
@@ -128,8 +130,8 @@ class Session:
             await self._registry.close()
             raise
         self._over = asyncio.get_running_loop().create_future()
-        for work in (self._lease.run(), self._watcher.run(), self._publisher.run()):
-            self._spawn(work)
+        for loop in (self._lease, self._watcher, self._publisher, self._recorder):
+            self._spawn(loop.run())
 
     async def wait(self) -> None:
         """Return after `stop`. Raises what a loop of this session, or `on_event`, died of."""
@@ -172,9 +174,22 @@ class Session:
         """Make a guarded change (E4): `GuardPassed`, `GuardFailed` or `GuardUnknown` follows."""
         self._step(ChangeAsked(change, epoch, revision, configuration))
 
+    def switch_site(
+        self, change: int, epoch: int, revision: int, configuration: Configuration
+    ) -> None:
+        """Switch the active site and give the leader key up in one transaction (E5).
+
+        Answered as `change_configuration` is.
+        """
+        self._step(ChangeAsked(change, epoch, revision, configuration, resigning=True))
+
     def publish(self, last_index: int, health: str) -> None:
         """Say how this node is; cheap to call often. Nothing is published before the first call."""
         self._publisher.say(last_index, health)
+
+    def record(self, kind: str, why: str, epoch: int, index: int) -> None:
+        """Put an event on the operators' record in etcd; never blocks."""
+        self._recorder.say(kind, why, epoch, index)
 
     # --- The election's errands ---------------------------------------------------------------
 

@@ -45,9 +45,12 @@ def transaction(keys: Keys, request: Request) -> Transaction:
             return guards, (Put(keys.leader, record.to_json(), lease), *look), look
         case DeleteLeader(epoch):
             return (Unchanged(keys.leader, epoch),), (Delete(keys.leader), *look), look
-        case PutConfiguration(_, epoch, revision, configuration):
+        case PutConfiguration(_, epoch, revision, configuration, resigning):
             guards = (Unchanged(keys.leader, epoch), Unchanged(keys.configuration, revision))
-            return guards, (Put(keys.configuration, configuration.to_json()), *look), look
+            put = Put(keys.configuration, configuration.to_json())
+            # The key goes first, so that the reads after it show that it has gone (E5).
+            away = (Delete(keys.leader),) if resigning else ()
+            return guards, (put, *away, *look), look
         case Confirm() | ReadBack():
             return (), look, ()
 

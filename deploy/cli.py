@@ -20,6 +20,7 @@ from rich.markup import escape
 from coordinator.initialise import InitialiseError
 from coordinator.keyvalue import RegistryError
 from deploy import view
+from deploy.alarms import alarms
 from deploy.audit import audit as audit_cluster
 from deploy.control import Control, ControlError, leader_of
 from deploy.first import first_configuration
@@ -28,6 +29,7 @@ from deploy.lab.folder import ClusterError
 from deploy.lab.ports import PortBusy
 from deploy.lab.processes import HOME, Cluster
 from deploy.lab.program import ProgramFailed
+from deploy.sight import Sight, look
 from deploy.topology import DEFAULT, FOLDER, Topology, TopologyError, load
 
 _FOLLOW_EVERY_S: Final = 0.2
@@ -124,35 +126,29 @@ def down(topology: Topology) -> None:
 @topology_option
 @click.option("--json", "as_json", is_flag=True, help="For programs: one JSON document.")
 def status(topology: Topology, as_json: bool) -> None:
-    """Every node's role, indexes and lag, and what needs attention. Exit status 0: it settles."""
-    statuses = cluster_of(topology).statuses()
-    leader = leader_of(statuses)
-    alarms = view.alarms(topology, statuses)
+    """Sites, nodes and coordinators, and what needs attention. Exit status 0: it settles."""
+    sight = look(topology)
     if as_json:
-        document = {
-            "cluster": topology.cluster,
-            "leader": leader.node if leader else None,
-            "epoch": leader.epoch if leader else None,
-            "in_sync": leader.in_sync if leader else [],
-            "nodes": {
-                name: msgspec.to_builtins(each) if each else None for name, each in statuses.items()
-            },
-            "alarms": alarms,
-        }
-        click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+        click.echo(view.document(sight).decode())
     else:
-        console = Console(highlight=False)
-        console.print(
-            f"{topology.cluster}: {leader.node} leads epoch {leader.epoch}"
-            if leader
-            else f"{topology.cluster}: no leader"
-        )
-        console.print(view.table(statuses))
-        for line in view.reasons(statuses):
-            console.print(escape(line), style="dim", soft_wrap=True)
-        for alarm in alarms:
-            console.print(f"[red]alarm[/]  {escape(alarm)}", soft_wrap=True)
-    sys.exit(0 if leader else 1)
+        show(sight)
+    sys.exit(0 if sight.leader else 1)
+
+
+def show(sight: Sight, *, nodes: bool = True) -> None:
+    """For people: a headline, the sites, the nodes (if wanted), the coordinators, the alarms."""
+    console = Console(highlight=False)
+    console.print(view.headline(sight))
+    if len(sight.topology.sites) > 1:
+        console.print(view.sites(sight))
+    if nodes:
+        console.print(view.table(sight))
+    if sight.topology.coordinators:
+        console.print(view.coordinators(sight))
+    for line in view.reasons(sight):
+        console.print(escape(line), style="dim", soft_wrap=True)
+    for alarm in alarms(sight):
+        console.print(f"[red]alarm[/]  {escape(alarm)}", soft_wrap=True)
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""What operators ask of one node: status, handover, audit, export; typed, over control.proto.
+"""What operators ask of one node: status, handover, switch, audit, export; over control.proto.
 
 The audit of a whole cluster, which asks all replicas for the same index, is in deploy/audit.py.
 """
@@ -6,12 +6,17 @@ The audit of a whole cluster, which asks all replicas for the same index, is in 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final
 
 import grpc
 
+from deploy.answers import Begun as Begun
+from deploy.answers import Fenced as Fenced
+from deploy.answers import NodeAudit as NodeAudit
+from deploy.answers import NodeStatus as NodeStatus
+from deploy.answers import PeerStatus as PeerStatus
+from deploy.answers import fenced, node_audit, node_status
 from proto import control_pb2, control_pb2_grpc
 
 # A proxy named in the environment is for the outside world, never for our own nodes.
@@ -24,76 +29,6 @@ class ControlError(RuntimeError):
     def __init__(self, endpoint: str, code: grpc.StatusCode, words: str) -> None:
         super().__init__(f"{endpoint}: {code.name.lower().replace('_', ' ')}: {words}")
         self.code = code
-
-
-@dataclass(frozen=True, slots=True)
-class PeerStatus:
-    """What a leader knows of one other replica; `lag` is in entries."""
-
-    node: str
-    disk_id: str
-    connected: bool
-    acked_index: int
-    lag: int
-    silent_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class NodeStatus:
-    """One node's view of itself and the cluster; the fields of control.proto's NodeStatus."""
-
-    node: str
-    disk_id: str
-    site: str
-    role: str
-    epoch: int
-    leader: str
-    leader_endpoint: str
-    commit_index: int
-    applied_index: int
-    last_index: int
-    last_hash: str
-    cluster_id: str
-    active_site: str
-    copies_min: int
-    configuration_revision: int
-    in_sync: tuple[str, ...]
-    standby_in_sync: tuple[str, ...]
-    serving: bool
-    reason: str
-    peers: tuple[PeerStatus, ...]
-    settled: int
-    fsyncs: int
-    cpu_seconds: float
-
-    @property
-    def replica(self) -> str:
-        """`node/disk`, as the in-sync set names it."""
-        return f"{self.node}/{self.disk_id}"
-
-
-@dataclass(frozen=True, slots=True)
-class Handover:
-    """Whether a planned change of leader has begun, to whom, and why not."""
-
-    started: bool
-    target: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class NodeAudit:
-    """One replica's digest of its log and ledger at exactly `index`; hashes in hexadecimal."""
-
-    node: str
-    index: int
-    chain_hash: str
-    ledger_digest: str
-    totals_json: str
-    records: int
-    rederived: bool
-    problem: str
-    prune_index: int
 
 
 class AuditCall:
@@ -117,17 +52,7 @@ class AuditCall:
             said = self._call.result()
         except grpc.RpcError as problem:
             raise _error(self._endpoint, problem) from problem
-        return NodeAudit(
-            node=said.node,
-            index=said.index,
-            chain_hash=said.chain_hash.hex(),
-            ledger_digest=said.ledger_digest.hex(),
-            totals_json=said.totals_json,
-            records=said.records,
-            rederived=said.rederived,
-            problem=said.problem,
-            prune_index=said.prune_index,
-        )
+        return node_audit(said)
 
 
 class Control:
@@ -159,43 +84,9 @@ class Control:
             said = self._stub.Status(control_pb2.StatusRequest(), timeout=timeout_s)
         except grpc.RpcError as problem:
             raise _error(self.endpoint, problem) from problem
-        return NodeStatus(
-            node=said.node,
-            disk_id=said.disk_id,
-            site=said.site,
-            role=said.role,
-            epoch=said.epoch,
-            leader=said.leader,
-            leader_endpoint=said.leader_endpoint,
-            commit_index=said.commit_index,
-            applied_index=said.applied_index,
-            last_index=said.last_index,
-            last_hash=said.last_hash.hex(),
-            cluster_id=said.cluster_id,
-            active_site=said.active_site,
-            copies_min=said.copies_min,
-            configuration_revision=said.configuration_revision,
-            in_sync=tuple(said.in_sync),
-            standby_in_sync=tuple(said.standby_in_sync),
-            serving=said.serving,
-            reason=said.reason,
-            peers=tuple(
-                PeerStatus(
-                    peer.node,
-                    peer.disk_id,
-                    peer.connected,
-                    peer.acked_index,
-                    peer.lag,
-                    peer.silent_ms,
-                )
-                for peer in said.peers
-            ),
-            settled=said.settled,
-            fsyncs=said.fsyncs,
-            cpu_seconds=said.cpu_seconds,
-        )
+        return node_status(said)
 
-    def handover(self, target: str = "", timeout_s: float = 5.0) -> Handover:
+    def handover(self, target: str = "", timeout_s: float = 5.0) -> Begun:
         """Ask this node, the leader, to hand over to `target` (empty: it chooses).
 
         Raises `ControlError`.
@@ -206,7 +97,31 @@ class Control:
             )
         except grpc.RpcError as problem:
             raise _error(self.endpoint, problem) from problem
-        return Handover(said.started, said.target, said.reason)
+        return Begun(said.started, said.target, said.reason)
+
+    def switch_site(self, site: str, timeout_s: float = 5.0) -> Begun:
+        """Ask this node, the leader, to drain and to switch the active site to `site` (H2).
+
+        Raises `ControlError`.
+        """
+        try:
+            said = self._stub.SwitchSite(
+                control_pb2.SwitchSiteRequest(site=site), timeout=timeout_s
+            )
+        except grpc.RpcError as problem:
+            raise _error(self.endpoint, problem) from problem
+        return Begun(said.started, said.target, said.reason)
+
+    def fence(self, epoch: int, timeout_s: float = 5.0) -> Fenced:
+        """Ask this replica to vow, durably, to obey nobody below `epoch` (X4).
+
+        Raises `ControlError`.
+        """
+        try:
+            said = self._stub.Fence(control_pb2.FenceRequest(epoch=epoch), timeout=timeout_s)
+        except grpc.RpcError as problem:
+            raise _error(self.endpoint, problem) from problem
+        return fenced(said)
 
     def begin_audit(self, at_index: int, *, rederive: bool, timeout_s: float) -> AuditCall:
         """Ask for digests at exactly `at_index` (0: the one now applied) without waiting.
@@ -221,6 +136,15 @@ class Control:
         request = control_pb2.ExportRequest(at_index=at_index)
         try:
             for chunk in self._stub.Export(request, timeout=timeout_s):
+                yield from chunk.lines
+        except grpc.RpcError as problem:
+            raise _error(self.endpoint, problem) from problem
+
+    def since(self, after_index: int, timeout_s: float = 60.0) -> Iterator[str]:
+        """What was settled above `after_index`, as lines of JSON. Raises `ControlError`."""
+        request = control_pb2.SinceRequest(after_index=after_index)
+        try:
+            for chunk in self._stub.Since(request, timeout=timeout_s):
                 yield from chunk.lines
         except grpc.RpcError as problem:
             raise _error(self.endpoint, problem) from problem

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from typing import Final
 
 from coordinator.initialise import Initialised, Plan, existing, initialise
 from coordinator.registry import Registry
 from deploy.topology import Topology
+from deploy.written import ask
 
 _WAIT_MS: Final = 20_000  # for the nodes to publish themselves
 
@@ -19,19 +19,15 @@ def first_configuration(topology: Topology) -> Initialised:
     Every node of the topology must be running and empty. Raises `InitialiseError` saying which is
     not, and `RegistryError` where etcd is away.
     """
-    return asyncio.run(_make(topology))
+    return ask(topology, lambda registry: _make(registry, topology))
 
 
-async def _make(topology: Topology) -> Initialised:
-    registry = Registry(topology.etcd_endpoints, topology.timings.etcd_deadline_ms)
+async def _make(registry: Registry, topology: Topology) -> Initialised:
     plan = Plan(
         sites={site.name: [node.name for node in site.nodes] for site in topology.sites},
         active_site=topology.active_site,
         copies_min=topology.copies_min,
         cluster_id=secrets.token_hex(8),
     )
-    try:
-        found = await existing(registry, topology.cluster)
-        return found or await initialise(registry, topology.cluster, plan, _WAIT_MS)
-    finally:
-        await registry.close()
+    found = await existing(registry, topology.cluster)
+    return found or await initialise(registry, topology.cluster, plan, _WAIT_MS)

@@ -7,16 +7,16 @@ the key and what was expected there. Everything read is frozen.
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import re
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
 
-from coordinator.configuration import majority
+from coordinator.settings import CoordinatorSettings, Mode, Switching, Watched
+from deploy import topology_rules
+from deploy.addresses import split as split  # callers ask it of the topology
 from node.settings import Limits, Peer, Settings, Timings
 
 FOLDER: Final = Path(__file__).resolve().parent / "topologies"
@@ -70,6 +70,13 @@ class EtcdMember(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return (f"clients of {self.name}", self.client), (f"peers of {self.name}", self.peers)
 
 
+class Coordinator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of those who watch the sites; `place` says where it stands, and with what it fails."""
+
+    name: Name
+    place: Name
+
+
 class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A whole cluster. `load` checks it; nothing else should make one."""
 
@@ -78,6 +85,8 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     copies_min: int
     sites: tuple[Site, ...]
     etcd: tuple[EtcdMember, ...]
+    coordinators: tuple[Coordinator, ...] = ()
+    switching: Switching = Switching()
     timings: Timings = Timings()
     limits: Limits = Limits()
 
@@ -90,6 +99,25 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def etcd_endpoints(self) -> tuple[str, ...]:
         """Where etcd's clients connect."""
         return tuple(member.client for member in self.etcd)
+
+    def places(self) -> tuple[str, ...]:
+        """The sites in the file's order, then where else something stands (the witness)."""
+        found = [site.name for site in self.sites]
+        found += [member.place for member in self.etcd]
+        found += [coordinator.place for coordinator in self.coordinators]
+        return tuple(dict.fromkeys(found))
+
+    def at(self, place: str) -> tuple[str, ...]:
+        """The names of all that stands at `place`: nodes, etcd members, coordinators.
+
+        Raises `KeyError` for a place where nothing stands.
+        """
+        if place not in self.places():
+            raise KeyError(place)
+        found = [node.name for site in self.sites if site.name == place for node in site.nodes]
+        found += [member.name for member in self.etcd if member.place == place]
+        found += [each.name for each in self.coordinators if each.place == place]
+        return tuple(found)
 
     def site_of(self, node: str) -> str:
         """The site of a node. Raises `KeyError` for a name that is not in the topology."""
@@ -120,15 +148,23 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             limits=self.limits,
         )
 
-
-def split(address: str) -> tuple[str, int]:
-    """`host:port` as a pair. Raises `ValueError` saying what was expected."""
-    host, colon, port = address.rpartition(":")
-    if not colon or not host or not re.fullmatch(r"[0-9]{1,5}", port):
-        raise ValueError(f"expected host:port, such as 127.0.0.1:7101, not {address!r}")
-    if not 1024 <= int(port) <= 65535:
-        raise ValueError(f"expected a port from 1024 to 65535, not {port}")
-    return host, int(port)
+    def coordinator_settings(self, name: str) -> CoordinatorSettings:
+        """What the coordinator `name` is told. Raises `KeyError`."""
+        own = next((each for each in self.coordinators if each.name == name), None)
+        if own is None:
+            raise KeyError(name)
+        return CoordinatorSettings(
+            cluster=self.cluster,
+            name=name,
+            place=own.place,
+            etcd=self.etcd_endpoints,
+            nodes=tuple(
+                Watched(each.name, self.site_of(each.name), each.terminals, each.peers)
+                for each in self.nodes
+            ),
+            switching=self.switching,
+            etcd_deadline_ms=self.timings.etcd_deadline_ms,
+        )
 
 
 def load(path: Path) -> Topology:
@@ -149,117 +185,10 @@ def load(path: Path) -> Topology:
 
 
 def check(topology: Topology, path: Path) -> None:
-    """The rules that shapes alone do not say. Raises `TopologyError`; `path` is for the message."""
-    _check_names(topology, path)
-    _check_addresses(topology, path)
-    _check_copies(topology, path)
-    _check_timings(topology.timings, path)
-    for name in Limits.__struct_fields__:
-        if getattr(topology.limits, name) < 1:
-            raise TopologyError(path, f"limits.{name}", "expected at least 1")
-
-
-def _check_names(topology: Topology, path: Path) -> None:
-    if not topology.sites:
-        raise TopologyError(path, "sites", "expected at least one site")
-    if len(topology.etcd) not in (1, 3, 5):
-        raise TopologyError(
-            path,
-            "etcd",
-            f"expected 1, 3 or 5 members, so that one side of a split is a "
-            f"majority, not {len(topology.etcd)}",
-        )
-    seen: dict[str, str] = {}
-    sites: dict[str, str] = {}
-    for s, site in enumerate(topology.sites):
-        _once(sites, site.name, f"sites[{s}].name", path)
-        if not site.nodes:
-            raise TopologyError(
-                path, f"sites[{s}].nodes", f"expected at least one node in site {site.name!r}"
-            )
-        for n, node in enumerate(site.nodes):
-            _once(seen, node.name, f"sites[{s}].nodes[{n}].name", path)
-    for m, member in enumerate(topology.etcd):
-        _once(seen, member.name, f"etcd[{m}].name", path)
-    if topology.active_site not in sites:
-        raise TopologyError(
-            path,
-            "active_site",
-            f"expected one of the sites ({', '.join(sites)}), not {topology.active_site!r}",
-        )
-
-
-def _once(seen: dict[str, str], value: str, key: str, path: Path) -> None:
-    if value in seen:
-        raise TopologyError(path, key, f"{value!r} is already {seen[value]}; expected another one")
-    seen[value] = key
-
-
-def _check_addresses(topology: Topology, path: Path) -> None:
-    seen: dict[str, str] = {}
-    for key, address in _addresses(topology):
-        try:
-            host, port = split(address)
-            loopback = ipaddress.ip_address(host).is_loopback
-        except ValueError as problem:
-            words = str(problem)
-            if not words.startswith("expected"):
-                words = f"expected an IP address before the port, not {address!r}"
-            raise TopologyError(path, key, words) from problem
-        if not loopback:
-            # Nothing here is encrypted or authenticated yet: it must not leave the machine.
-            raise TopologyError(
-                path, key, f"expected a loopback address (127.0.0.1:{port}), not {address!r}"
-            )
-        _once(seen, address, key, path)
-
-
-def _addresses(topology: Topology) -> Iterator[tuple[str, str]]:
-    """Every address after its key in the file."""
-    for s, site in enumerate(topology.sites):
-        for n, node in enumerate(site.nodes):
-            yield f"sites[{s}].nodes[{n}].terminals", node.terminals
-            yield f"sites[{s}].nodes[{n}].peers", node.peers
-            yield f"sites[{s}].nodes[{n}].metrics", node.metrics
-    for m, member in enumerate(topology.etcd):
-        yield f"etcd[{m}].client", member.client
-        yield f"etcd[{m}].peers", member.peers
-
-
-def _check_copies(topology: Topology, path: Path) -> None:
-    possible = sum(majority(len(site.nodes)) for site in topology.sites)
-    if not 1 <= topology.copies_min <= possible:
-        raise TopologyError(
-            path,
-            "copies_min",
-            f"expected 1 to {possible}, the copies that the nodes' majorities make, "
-            f"not {topology.copies_min}",
-        )
-
-
-def _check_timings(timings: Timings, path: Path) -> None:
-    for name in Timings.__struct_fields__:
-        if getattr(timings, name) < 1:
-            raise TopologyError(path, f"timings.{name}", "expected at least 1 millisecond")
-    if timings.suspicion_ms < 3 * timings.heartbeat_ms:
-        raise TopologyError(
-            path,
-            "timings.suspicion_ms",
-            f"expected at least three heartbeats ({3 * timings.heartbeat_ms}), "
-            f"not {timings.suspicion_ms}: one late message is no crash",
-        )
-    if timings.eviction_ms <= timings.suspicion_ms:
-        raise TopologyError(
-            path,
-            "timings.eviction_ms",
-            f"expected more than suspicion_ms ({timings.suspicion_ms}), not {timings.eviction_ms}",
-        )
-    if timings.lease_ms % 1000 or timings.lease_ms < 2000:
-        raise TopologyError(
-            path,
-            "timings.lease_ms",
-            f"expected whole seconds, 2000 or more, as etcd grants them, not {timings.lease_ms}",
-        )
+    """The rules that shapes alone do not say (deploy/topology_rules.py). Raises `TopologyError`;
+    `path` is for the message."""
+    for key, expected in topology_rules.broken(topology):
+        raise TopologyError(path, key, expected)
 
 
 _SHAPES: Final[dict[str, type[msgspec.Struct]]] = {
@@ -267,6 +196,8 @@ _SHAPES: Final[dict[str, type[msgspec.Struct]]] = {
     "sites": Site,
     "sites.nodes": Node,
     "etcd": EtcdMember,
+    "coordinators": Coordinator,
+    "switching": Switching,
     "timings": Timings,
     "limits": Limits,
 }
@@ -287,6 +218,8 @@ def _reworded(path: Path, words: str) -> TopologyError:
     if missing:
         name = missing.group(1)
         return TopologyError(path, f"{key}.{name}" if key else name, "expected, and missing")
+    if key == "switching.mode":
+        what = f"expected one of {', '.join(Mode)}: {what[:1].lower()}{what[1:]}"
     if "matching regex" in what:
         what = "expected a name of small letters, digits and hyphens, at most 31, a letter first"
     return TopologyError(path, key, what[:1].lower() + what[1:])

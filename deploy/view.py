@@ -1,73 +1,61 @@
-"""A cluster's state for people: the table and the alarms of `kessai status`."""
+"""A cluster's state for people and for programs: what `kessai status` shows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterator
 
+import msgspec
 from rich.table import Table
 
-from coordinator.configuration import majority
-from deploy.control import NodeStatus, leader_of
-from deploy.topology import Topology
-
-LAG_ALARM: Final = 1000  # entries behind the leader
-
-Statuses = Mapping[str, NodeStatus | None]
+from deploy.alarms import alarms
+from deploy.sight import Sight, SiteSight
 
 
-def alarms(topology: Topology, statuses: Statuses) -> list[str]:
-    """What an operator should look at, the worst first; empty when all is well."""
-    found: list[str] = []
-    leader = leader_of(statuses)
-    if leader is None:
-        said = sorted({each.reason for each in statuses.values() if each and each.reason})
-        found.append(f"nobody settles: {'; '.join(said) or 'no leader is serving'}")
-    identities = {each.cluster_id for each in statuses.values() if each and each.cluster_id}
-    if len(identities) > 1:
-        found.append(f"nodes of different clusters: {', '.join(sorted(identities))}")
-    found += [f"{name} does not answer" for name, each in statuses.items() if each is None]
-    if leader is not None:
-        found += _of_leader(topology, leader)
-    found += [
-        f"{name} vouches for nothing: {each.reason or 'no reason given'}"
-        for name, each in statuses.items()
-        if each and each.role == "silent"
-    ]
-    return found
+def headline(sight: Sight) -> str:
+    """One line: who leads where, and how settlements are replicated."""
+    leader = sight.leader
+    who = f"{leader.node} leads epoch {leader.epoch}" if leader else "no leader"
+    where = f" in site {leader.site}" if leader and len(sight.topology.sites) > 1 else ""
+    return f"{sight.topology.cluster}: {who}{where}" + (f", {sight.mode}" if sight.mode else "")
 
 
-def _of_leader(topology: Topology, leader: NodeStatus) -> list[str]:
-    in_sync = (*leader.in_sync, *leader.standby_in_sync)
-    synced = {replica.partition("/")[0] for replica in in_sync}
-    found = [f"{node.name} is not in sync" for node in topology.nodes if node.name not in synced]
-    left = majority(len(leader.in_sync) - 1) + majority(len(leader.standby_in_sync))
-    if left < leader.copies_min:
-        found.append(
-            f"one more loss stops settling: {len(in_sync)} in sync, copies_min {leader.copies_min}"
+def sites(sight: Sight) -> Table:
+    """One row a site."""
+    made = _table("site", "role", "replication", "in sync", "replicas")
+    for site in sight.sites():
+        made.add_row(
+            site.name,
+            site.role or "?",
+            _replication(sight, site),
+            f"{len(site.in_sync)} of {len(site.nodes)}",
+            " ".join(replica.partition("/")[0] for replica in site.in_sync) or "-",
         )
-    found += [
-        f"{peer.node} is {peer.lag} entries behind"
-        for peer in leader.peers
-        if peer.lag >= LAG_ALARM
-    ]
-    return found
+    return made
 
 
-def table(statuses: Statuses) -> Table:
+def _replication(sight: Sight, site: SiteSight) -> str:
+    if site.role == "active":
+        return "settles" if sight.leader else "[red]settles nothing[/]"
+    if not site.role:
+        return "?"
+    return "in sync" if sight.mode == "in sync" else "[red]not in sync[/]"
+
+
+def table(sight: Sight) -> Table:
     """One row a node."""
-    leader = leader_of(statuses)
-    lags = {peer.node: peer.lag for peer in leader.peers} if leader else {}
-    synced = {*leader.in_sync, *leader.standby_in_sync} if leader else set()
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("node", "site", "role", "epoch", "in sync"):
-        made.add_column(name, no_wrap=True)
-    for name in ("commit", "applied", "last", "lag", "settled"):
+    leader = sight.leader
+    peers = {peer.node: peer for peer in leader.peers} if leader else {}
+    synced = {replica for site in sight.sites() for replica in site.in_sync}
+    made = _table("node", "site", "role", "epoch", "in sync")
+    for name in ("commit", "applied", "last", "lag"):
         made.add_column(name, no_wrap=True, justify="right")
-    for name, each in statuses.items():
+    made.add_column("feed", no_wrap=True)
+    made.add_column("settled", no_wrap=True, justify="right")
+    for name, each in sight.statuses.items():
         if each is None:
-            made.add_row(name, "", "[red]no answer[/]")
+            made.add_row(name, sight.topology.site_of(name), "[red]no answer[/]")
             continue
+        peer = peers.get(name)
         made.add_row(
             name,
             each.site,
@@ -77,12 +65,80 @@ def table(statuses: Statuses) -> Table:
             str(each.commit_index),
             str(each.applied_index),
             str(each.last_index),
-            "-" if each is leader else str(lags.get(name, "")),
+            str(peer.lag) if peer else "-",
+            peer.feed or "-" if peer else "-",
             str(each.settled),
         )
     return made
 
 
-def reasons(statuses: Statuses) -> list[str]:
-    """What each node says of itself."""
-    return [f"{name}  {each.reason}" for name, each in statuses.items() if each and each.reason]
+def coordinators(sight: Sight) -> Table:
+    """One row a coordinator: what it last reported."""
+    made = _table("coordinator", "place", "reported", "mode", "etcd")
+    made.add_column("sees")
+    for each in sight.topology.coordinators:
+        report = sight.report_of(each.place)
+        if report is None:
+            made.add_row(each.name, each.place, "[red]never[/]")
+            continue
+        made.add_row(
+            each.name,
+            each.place,
+            f"{max(0, sight.at_ms - report.at_ms) / 1000:.1f} s ago",
+            report.mode,
+            "healthy" if report.etcd_ok else f"[red]{report.etcd or 'away'}[/]",
+            report.says or _seen(report.active_site, report.unserved_ms),
+        )
+    return made
+
+
+def _seen(active_site: str, unserved_ms: int) -> str:
+    if unserved_ms:
+        return f"site {active_site} has served nobody for {unserved_ms} ms"
+    return f"site {active_site} serves"
+
+
+def reasons(sight: Sight) -> Iterator[str]:
+    """What is under way, what was done last, and what each node says of itself."""
+    if sight.leader is not None and sight.leader.manoeuvre:
+        yield f"under way  {sight.leader.manoeuvre}"
+    if sight.leader is not None and sight.leader.last_set_change:
+        yield f"last set change  {sight.leader.last_set_change}"
+    for name, each in sight.statuses.items():
+        if each and each.snapshot:
+            yield f"{name}  {each.snapshot}"
+        if each and each.reason:
+            yield f"{name}  {each.reason}"
+
+
+def document(sight: Sight) -> bytes:
+    """All of it for programs, as one JSON document."""
+    leader = sight.leader
+    made = {
+        "cluster": sight.topology.cluster,
+        "leader": leader.node if leader else None,
+        "epoch": leader.epoch if leader else None,
+        "active_site": sight.active_site,
+        "mode": sight.mode,
+        "in_sync": leader.in_sync if leader else [],
+        "standby_in_sync": leader.standby_in_sync if leader else [],
+        "manoeuvre": leader.manoeuvre if leader else "",
+        "last_set_change": leader.last_set_change if leader else "",
+        "given_up": sorted(sight.given_up()),
+        "sites": sight.sites(),
+        "nodes": sight.statuses,
+        "etcd": sight.etcd,
+        "coordinators": [
+            {"name": each.name, "place": each.place, "report": sight.report_of(each.place)}
+            for each in sight.topology.coordinators
+        ],
+        "alarms": alarms(sight),
+    }
+    return msgspec.json.format(msgspec.json.encode(made), indent=2)
+
+
+def _table(*columns: str) -> Table:
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, no_wrap=True)
+    return made

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from loadtest.compass import Compass
 from loadtest.history import Heard, Intent, Line, Result
 from loadtest.request import Request
 from loadtest.terminal import (
     Begin,
-    Compass,
     Done,
     Ending,
     Exchange,

@@ -20,13 +20,14 @@ from rich.console import Console
 from deploy.cli import told, topology_option
 from deploy.lab.processes import HOME
 from deploy.topology import FOLDER as TOPOLOGIES
-from deploy.topology import Topology
+from deploy.topology import Topology, TopologyError
 from deploy.topology import load as load_topology
-from loadtest import generator, history_file
+from loadtest import directory, generator, history_file
 from loadtest.arrivals import Pattern
 from loadtest.bench.command import bench
 from loadtest.counter import JST, inquire, pay
-from loadtest.drill.catalogue import Drill, DrillError, catalogue, find
+from loadtest.drill.catalogue import Drill, DrillError, Kind, catalogue, find
+from loadtest.drill.grounds import CannotBeDone, Ground, go_to, ground_of
 from loadtest.drill.runner import Played, Run, Teller, Wanted
 from loadtest.drill.show import progress_line, show, show_repeats
 from loadtest.drill.verdict import Ruling
@@ -35,6 +36,10 @@ from loadtest.load_plan import LoadPlan
 from loadtest.measure import measure
 
 _EXIT: Final = {Ruling.PASS: 0, Ruling.FAIL: 1, Ruling.INCONCLUSIVE: 2}
+_GROUNDS: Final = {
+    Kind.PROCESSES: "processes on loopback",
+    Kind.NETNS: "each host in a network namespace (netns)",
+}
 _INTERRUPTED: Final = 130
 _BASE36: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -51,8 +56,8 @@ def demo(rate: float | None, seed: int) -> None:
     """
     drill = find("demo")
     click.echo(f"{drill.title} / {drill.title_ja}\n{drill.about}\n")
-    with _ending():
-        played = _play(drill, _topology(drill, None), rate=rate, seed=seed, root=HOME / "demo")
+    with _ending(), ground_of(drill, _topology(drill, None)) as ground:
+        played = _play(drill, ground, rate=rate, seed=seed, root=HOME / "demo")
     show(Console(highlight=False), played)
     sys.exit(_EXIT[played.verdict.ruling])
 
@@ -66,7 +71,11 @@ def drill() -> None:
 def list_() -> None:
     """What there is to play."""
     for each in catalogue():
-        click.echo(f"{each.name:24} {each.title} / {each.title_ja}\n{'':24} {each.about}\n")
+        click.echo(
+            f"{each.name:24} {each.title} / {each.title_ja}\n"
+            f"{'':24} {each.about}\n"
+            f"{'':24} {each.topology}, {_GROUNDS[each.ground]}\n"
+        )
 
 
 @drill.command()
@@ -82,12 +91,12 @@ def run(name: str, repeat: int, rate: float | None, seed: int, topology: str | N
     """
     try:
         wanted = find(name)
-    except DrillError as problem:
+        go_to(wanted)
+    except (DrillError, CannotBeDone) as problem:
         raise click.ClickException(str(problem)) from problem
     console = Console(highlight=False)
-    ground = _topology(wanted, topology)
     played: list[Played] = []
-    with _ending():
+    with _ending(), _told(), ground_of(wanted, _topology(wanted, topology)) as ground:
         for number in range(repeat):
             click.echo(f"{wanted.title} / {wanted.title_ja}" + _of(number, repeat))
             played.append(_play(wanted, ground, rate=rate, seed=seed + number, root=HOME / "drill"))
@@ -129,7 +138,8 @@ def load(
     folder = HOME / "load" / f"{now:%Y%m%d-%H%M%S}"
     plan = LoadPlan(
         run=folder.name,
-        endpoints=tuple(node.terminals for node in topology.nodes),
+        endpoints=directory.endpoints(topology),
+        sites=directory.sites(topology),
         history=str(folder / "history-load.ndjson"),
         rate=rate,
         terminals=terminals,
@@ -179,7 +189,7 @@ def _become_web_page(plan: LoadPlan, folder: Path, port: int) -> NoReturn:
     os.execve(command[0], command, environment)
 
 
-def _play(drill: Drill, topology: Topology, *, rate: float | None, seed: int, root: Path) -> Played:
+def _play(drill: Drill, ground: Ground, *, rate: float | None, seed: int, root: Path) -> Played:
     wanted = Wanted(
         seed=seed,
         rate=drill.load.rate if rate is None else rate,
@@ -190,7 +200,7 @@ def _play(drill: Drill, topology: Topology, *, rate: float | None, seed: int, ro
     teller = Teller(click.echo, lambda progress: click.echo(progress_line(progress)))
     with told():
         try:
-            return Run(drill, topology, wanted, teller).play()
+            return Run(drill, ground, wanted, teller).play()
         except GeneratorFailed as problem:
             raise click.ClickException(str(problem)) from problem
 
@@ -198,10 +208,19 @@ def _play(drill: Drill, topology: Topology, *, rate: float | None, seed: int, ro
 def _topology(drill: Drill, other: str | None) -> Topology:
     name = other or drill.topology
     named = TOPOLOGIES / f"{name}.toml"
-    topology = load_topology(named if named.exists() else Path(name))
-    if drill.copies_min is None:
-        return topology
-    return msgspec.structs.replace(topology, copies_min=drill.copies_min)
+    try:
+        return drill.changed(load_topology(named if named.exists() else Path(name)))
+    except TopologyError as problem:
+        raise click.ClickException(str(problem)) from problem
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """A ground that does not do what it should becomes one line and exit status 1."""
+    try:
+        yield
+    except CannotBeDone as problem:
+        raise click.ClickException(str(problem)) from problem
 
 
 @contextmanager

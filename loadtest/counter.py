@@ -20,14 +20,15 @@ import msgspec
 from deploy.cli import topology_option
 from deploy.lab.processes import HOME
 from deploy.topology import Topology
-from loadtest import history_file
+from loadtest import directory, history_file
 from loadtest.asking import Asking, Surroundings
+from loadtest.compass import Compass
 from loadtest.history import Heard, Result
 from loadtest.history_file import Recorder
 from loadtest.request import Call, CardWrite, Dcc, Request, Service, Type
 from loadtest.shell_asyncio import Line as Wire
 from loadtest.slip import money, receipt
-from loadtest.terminal import Compass, Manner
+from loadtest.terminal import Manner
 from loadtest.traffic import STAN_MAX
 from proto import settlement_pb2 as pb
 
@@ -158,7 +159,7 @@ def inquire(topology: Topology, key: str, as_json: bool) -> None:
 
 
 def _ask(topology: Topology, request: Request, memory: Path, deadline_s: float) -> Asking:
-    endpoints = tuple(node.terminals for node in topology.nodes)
+    endpoints = directory.endpoints(topology)
     with Recorder(memory) as recorder:
         around = Surroundings(
             lambda: time.monotonic() * 1000.0, random.SystemRandom().random, recorder.write
@@ -167,7 +168,7 @@ def _ask(topology: Topology, request: Request, memory: Path, deadline_s: float) 
             f"{request.terminal}/{time.time_ns()}",
             request,
             intended_ms=around.clock(),
-            compass=Compass.fresh(endpoints),
+            compass=Compass.fresh(endpoints, sites=directory.sites(topology)),
             manner=Manner(deadline_ms=deadline_s * 1000.0),
             around=around,
         )

@@ -18,12 +18,13 @@ import gevent.event
 
 from loadtest.arrivals import arrivals
 from loadtest.asking import Asking, Surroundings
+from loadtest.compass import Compass
 from loadtest.history import Header, Heard, Mark, Result, Stall, Unsent
 from loadtest.history_file import Recorder
 from loadtest.load_plan import LoadPlan, Progress, quantile
 from loadtest.request import Request
 from loadtest.shell_gevent import Lines, carry, monotonic_ms
-from loadtest.terminal import Compass, Manner
+from loadtest.terminal import Manner
 from loadtest.traffic import Till
 
 _LOOK_EVERY_MS: Final = 20.0
@@ -117,7 +118,7 @@ class Crowd:
             random.Random(f"terminal/{plan.seed}/{number}").random,
             self._recorder.write,
         )
-        compass = Compass.fresh(plan.endpoints, number)
+        compass = Compass.fresh(plan.endpoints, number, plan.sites)
         schedule = arrivals(
             plan.pattern,
             seed=plan.seed,

@@ -53,7 +53,10 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ReplicaState(msgspec.Struct, frozen=True):
-    """One replica when the ledgers were taken: `replica` is node/disk."""
+    """One replica when the ledgers were taken: `replica` is node/disk.
+
+    `in_sync`: it counted, in its own site's set. `why`: what it was, in words, where it did not.
+    """
 
     replica: str
     node: str
@@ -61,13 +64,22 @@ class ReplicaState(msgspec.Struct, frozen=True):
     epoch: int
     applied_index: int
     in_sync: bool
+    site: str = ""
+    why: str = ""
 
 
 class Replicas(msgspec.Struct, frozen=True):
-    """All replicas at the end."""
+    """All replicas at the end. `absent`: nodes that did not answer, each with why.
+
+    `counted`: all that counted, by the leader's word, as node/disk. `given_up`: those that a
+    promotion with loss gave up.
+    """
 
     states: tuple[ReplicaState, ...]
     audits: tuple[Audit, ...]
+    counted: tuple[str, ...] = ()
+    absent: dict[str, str] = {}
+    given_up: tuple[str, ...] = ()
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -93,7 +105,9 @@ def read(folder: Path) -> Evidence:
         )
     except (OSError, history_file.HistoryError, msgspec.MsgspecError) as problem:
         raise EvidenceError(f"{folder}: {problem}") from problem
-    return Evidence(told, ledgers, replicas.audits)
+    there = {each.replica for each in ledgers}
+    missing = tuple(replica for replica in replicas.counted if replica not in there)
+    return Evidence(told, ledgers, replicas.audits, missing, frozenset(replicas.given_up))
 
 
 def read_ledger(path: Path, in_sync: Iterable[str]) -> Ledger:

@@ -28,11 +28,15 @@ class Generator:
     """One run of load. `on_progress` is called about once a second, from a thread of its own.
 
     It is stopped over its standard input, whose end without a word stops it at once: so it ends
-    when this process is killed.
+    when this process is killed. `on_host` gives the command that runs it where the terminals stand.
     """
 
     def __init__(
-        self, plan: LoadPlan, folder: Path, on_progress: Callable[[Progress], None]
+        self,
+        plan: LoadPlan,
+        folder: Path,
+        on_progress: Callable[[Progress], None],
+        on_host: Callable[[list[str]], list[str]] = lambda command: command,
     ) -> None:
         if not plan.controlled:
             raise ValueError("a generator run from here is controlled from here")
@@ -46,7 +50,7 @@ class Generator:
         self.begun = threading.Event()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                headless(plan_file, plan.terminals),
+                on_host(headless(plan_file, plan.terminals)),
                 cwd=folder,
                 env=environment(folder),
                 stdin=subprocess.PIPE,

@@ -15,7 +15,7 @@ class LoadPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `tag` makes this run's terminals other ones than those of earlier runs on the same ledger.
     `controlled`: the run ends when its standard input says "stop" or closes, at the latest after
     `duration_s`; otherwise Locust's own controls end it. After the end, what is under way or late
-    has `drain_s` to be heard.
+    has `drain_s` to be heard. `sites` says in which site an endpoint is, where that matters.
     """
 
     run: str
@@ -32,6 +32,7 @@ class LoadPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     attempt_ms: float = 600.0
     deadline_ms: float = 10_000.0
     controlled: bool = True
+    sites: dict[str, str] = {}
 
 
 class Progress(msgspec.Struct, frozen=True):

@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from loadtest.compass import Compass
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Manner:
     and the fault slip (障害伝票) is written. Waits are drawn from 0 to a bound that starts at
     `backoff_base_ms` and doubles up to `backoff_cap_ms` ("full jitter": the terminals of a shop
     must not come back in step), and up to `resolve_cap_ms` once the slip is written. An endpoint
-    that did not answer is passed over for `doubt_ms`.
+    that did not answer, and then its site, is passed over for `doubt_ms`.
     """
 
     attempt_ms: float = 600.0
@@ -131,33 +133,6 @@ class Done:
 Output = RecordIntent | Send | WaitUntil | Slip | Done
 
 
-@dataclass(slots=True)
-class Compass:
-    """What one terminal knows of the nodes: where it was last answered, and whom it doubts."""
-
-    endpoints: tuple[str, ...]
-    preferred: str
-    doubted_until_ms: dict[str, float] = field(default_factory=dict)
-
-    @classmethod
-    def fresh(cls, endpoints: tuple[str, ...], first: int = 0) -> Compass:
-        """A terminal newly switched on; `first` spreads terminals over the endpoints."""
-        if not endpoints:
-            raise ValueError("a terminal needs at least one endpoint")
-        return cls(endpoints, endpoints[first % len(endpoints)])
-
-    def doubts(self, endpoint: str, now_ms: float) -> bool:
-        """Did this endpoint fail to answer lately?"""
-        return now_ms < self.doubted_until_ms.get(endpoint, 0.0)
-
-    def after(self, endpoint: str, now_ms: float) -> str:
-        """The next endpoint round the ring that is not in doubt; all in doubt: simply the next."""
-        ring = self.endpoints
-        start = ring.index(endpoint) if endpoint in ring else -1
-        order = [ring[(start + step) % len(ring)] for step in range(1, len(ring) + 1)]
-        return next((each for each in order if not self.doubts(each, now_ms)), order[0])
-
-
 class Exchange:
     """One request on its way to a final answer. `compass` is the terminal's, shared and updated."""
 
@@ -194,8 +169,8 @@ class Exchange:
                 self._endpoint = self._compass.preferred
                 return (RecordIntent(), self._send(now_ms))
             case Answered():
-                self._compass.preferred = self._endpoint
-                self._compass.doubted_until_ms.pop(self._endpoint, None)
+                self._compass.preferred = self._compass.answered = self._endpoint
+                self._compass.has_spoken(self._endpoint)
                 return self._end(Ending.ANSWERED)
             case Refused():
                 return self._end(Ending.REFUSED)
@@ -210,9 +185,11 @@ class Exchange:
         self, given: NoAnswer, now_ms: float, random: Callable[[], float]
     ) -> tuple[Output, ...]:
         if given.silent:
-            self._compass.doubted_until_ms[self._endpoint] = now_ms + self._manner.doubt_ms
+            self._compass.was_silent(self._endpoint, now_ms + self._manner.doubt_ms)
         hint = given.leader_endpoint
-        if hint and hint != self._endpoint and not self._compass.doubts(hint, now_ms):
+        if hint:
+            self._compass.has_spoken(self._endpoint)
+        if hint and hint != self._endpoint and self._compass.believes(hint, now_ms):
             # The first hint is followed at once; a hint that led to another hint is a cluster
             # between leaders, where nobody gains from hurry.
             at_once = not self._hinted and given.retry_after_ms <= 0

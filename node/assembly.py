@@ -5,28 +5,37 @@ from __future__ import annotations
 import contextlib
 import random
 import secrets
+from collections.abc import Callable
+from pathlib import Path
 
 import grpc.aio
 
 from coordinator.configuration import ReplicaId
 from node.core import Identity, Log, Replica, Timings
+from node.core.messages import Offer
+from node.driver.snapshots import FetchFailed, FetchFile, Progress
 from node.engine import Engine
 from node.ledger.commands import PayloadError, decode_batch
 from node.metrics import Metrics
 from node.rpc import wire, wire_control
 from node.rpc.control import ControlService
+from node.rpc.fetching import SnapshotError, fetch_patiently
 from node.rpc.health import Health, settles_or_redirects
 from node.rpc.replication import MESSAGE_BYTES as PEER_MESSAGE_BYTES
 from node.rpc.replication import ReplicationService
 from node.rpc.server import build_server, listen
 from node.rpc.settlement import SettlementService
+from node.rpc.snapshots import SnapshotService
 from node.rpc.wire_replication import SERVICE as REPLICATION
+from node.rpc.wire_snapshots import SnapshotRequest
 from node.settings import Settings
 from node.store import Recovered
 
 
-def make_replica(settings: Settings, recovered: Recovered, now: float) -> Replica:
-    """The replica this disk is, in a new life. `now` is the loop's time in milliseconds."""
+def make_replica(settings: Settings, recovered: Recovered, now: float, *, pruned: int) -> Replica:
+    """The replica this disk is, in a new life. `now` is the loop's time in milliseconds; its log
+    begins after `pruned`.
+    """
     timings, limits = settings.timings, settings.limits
     return Replica(
         Identity(
@@ -44,6 +53,7 @@ def make_replica(settings: Settings, recovered: Recovered, now: float) -> Replic
             retransmit_ms=timings.retransmit_ms,
             append_bytes=limits.append_bytes,
             entries_in_memory=limits.entries_in_memory,
+            log_keep_entries=limits.log_keep_entries,
         ),
         random.SystemRandom().random,
         Log(recovered.base_index, recovered.base_epoch, recovered.base_hash, recovered.entries),
@@ -52,11 +62,30 @@ def make_replica(settings: Settings, recovered: Recovered, now: float) -> Replic
         revision=recovered.configuration_revision,
         applied=recovered.applied_index,
         bound=bool(recovered.cluster_id),
+        pruned=pruned,
     )
 
 
+def make_fetcher(settings: Settings, cluster_id: Callable[[], str]) -> FetchFile:
+    """How an offered snapshot is fetched from the peer that offered it."""
+    addresses = {peer.node: peer.peers for peer in settings.others}
+
+    async def fetch_file(node: str, offer: Offer, part: Path, progress: Progress) -> None:
+        request = SnapshotRequest(cluster_id(), settings.node, offer.index, offer.hash)
+        try:
+            await fetch_patiently(addresses[node], request, part, progress=progress)
+        except SnapshotError as problem:
+            raise FetchFailed(str(problem)) from problem
+
+    return fetch_file
+
+
 def make_servers(
-    settings: Settings, engine: Engine, metrics: Metrics, replication: ReplicationService
+    settings: Settings,
+    engine: Engine,
+    metrics: Metrics,
+    replication: ReplicationService,
+    snapshots: SnapshotService,
 ) -> tuple[grpc.aio.Server, ...]:
     """Both gRPC servers, listening but not started: terminals, then peers and operators.
 
@@ -70,7 +99,7 @@ def make_servers(
     )
     listen(terminals, settings.terminals)
     peers = build_server(
-        [replication.handler(), ControlService(engine).handler()],
+        [replication.handler(), snapshots.handler(), ControlService(engine).handler()],
         services=[REPLICATION, wire_control.SERVICE],
         health=Health({REPLICATION: lambda: True, wire_control.SERVICE: lambda: True}),
         message_bytes=PEER_MESSAGE_BYTES,

@@ -1,8 +1,8 @@
 """What a cluster keeps on disk besides its programs' own data: its topology, settings and lock.
 
 topology.json   what was started, for commands that attach later
-settings/       one file a node, read by its program
-data/ log/      one folder or file a program
+settings/       one file a node or coordinator, read by its program
+data/ log/      one folder or file a program; NODE.lost-1 and so on: disks taken away from a node
 run/            one record a process (deploy/lab/program.py)
 lock            held while somebody starts, stops or owns the cluster; names them
 """
@@ -19,6 +19,7 @@ from typing import IO
 
 import msgspec
 
+import coordinator.settings
 from deploy.topology import Topology
 from node.settings import dump
 
@@ -33,9 +34,9 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
 
-    def settings(self, node: str) -> Path:
-        """The settings file of a node."""
-        return self.root / "settings" / f"{node}.json"
+    def settings(self, name: str) -> Path:
+        """The settings file of a node or coordinator."""
+        return self.root / "settings" / f"{name}.json"
 
     def data(self, name: str) -> Path:
         """The data folder of a node or etcd member."""
@@ -54,7 +55,7 @@ class Folder:
             raise ClusterError(f"{path} cannot be read: {problem}") from problem
 
     def prepare(self, topology: Topology, *, in_use: bool) -> None:
-        """Write the topology and the nodes' settings.
+        """Write the topology and the programs' settings.
 
         Raises `ClusterError` if another topology is written here and `in_use` by processes.
         """
@@ -69,9 +70,24 @@ class Folder:
             _write(
                 self.settings(node.name), dump(topology.settings(node.name, self.data(node.name)))
             )
+        for each in topology.coordinators:
+            _write(
+                self.settings(each.name),
+                coordinator.settings.dump(topology.coordinator_settings(each.name)),
+            )
         for name in (*(n.name for n in topology.nodes), *(m.name for m in topology.etcd)):
             # etcd insists that nobody else can read it.
             self.data(name).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def put_aside(self, name: str) -> Path:
+        """Give a data folder another name, leave an empty one, and return the old one's path."""
+        number = 1
+        while (aside := self.data(f"{name}.lost-{number}")).exists():
+            number += 1
+        with suppress(FileNotFoundError):
+            self.data(name).rename(aside)
+        self.data(name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        return aside
 
     def clear(self) -> None:
         """Delete data, logs, settings and records; what ran must have been ended before."""

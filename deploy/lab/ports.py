@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Iterable
 
@@ -28,6 +29,8 @@ def check_free(addresses: Iterable[tuple[str, str]]) -> None:
             try:
                 probe.bind((host, port))
             except OSError as problem:
+                if problem.errno == errno.EADDRNOTAVAIL:
+                    continue  # on a host of its own, a network namespace: nobody else is there
                 busy.append(f"{address} ({whose}): {_holder(port) or problem.strerror}")
     if busy:
         raise PortBusy("busy: " + "; ".join(busy))

@@ -12,7 +12,15 @@ from collections.abc import AsyncIterator
 from itertools import count
 
 from loadtest.bench.echo import run, serve
-from node.engine import AuditReport, Current, HandoverAnswer, Interim, NodeStatus
+from node.engine import (
+    AuditReport,
+    Current,
+    FenceAnswer,
+    HandoverAnswer,
+    Interim,
+    NodeStatus,
+    SwitchAnswer,
+)
 from node.ledger.commands import Command, Outcome, Receipt, State
 from node.ledger.refusals import Refusal
 from node.metrics import Metrics
@@ -71,6 +79,18 @@ class BurstEngine:
         nothing: list[list[str]] = []
         for lines in nothing:
             yield lines
+
+    async def switch_site(self, site: str) -> SwitchAnswer:
+        """Never."""
+        return SwitchAnswer(False, site, "there is only a front")
+
+    async def fence(self, epoch: int) -> FenceAnswer:
+        """Vows nothing."""
+        return FenceAnswer(False, 0, "", 0, 0, b"", 0)
+
+    def since(self, after_index: int) -> AsyncIterator[list[str]]:
+        """Nothing."""
+        return self.export(after_index)
 
 
 def _approve(command: Command, index: int) -> Receipt:

@@ -83,7 +83,7 @@ async def unary(channel: grpc.aio.Channel, prefix: str, in_flight: int, seconds:
         while now < end:
             reply = await settle(next(source), timeout=DEADLINE_S)
             answered = perf_counter()
-            _approved(reply)
+            require_approved(reply)
             latencies.append((answered - now) * 1000.0)
             now = answered
 
@@ -126,7 +126,7 @@ async def stream(channel: grpc.aio.Channel, prefix: str, in_flight: int, seconds
         while (message := await call.read()) is not grpc.aio.EOF:
             if message.HasField("problem"):
                 raise BenchError(f"a request was refused: {message.problem.message}")
-            _approved(message.reply)
+            require_approved(message.reply)
             latencies.append((perf_counter() - sent.pop(message.request_id)) * 1000.0)
             room.release()
         await writing
@@ -140,6 +140,7 @@ async def stream(channel: grpc.aio.Channel, prefix: str, in_flight: int, seconds
     return Sample(len(latencies), perf_counter() - begun, latencies)
 
 
-def _approved(reply: pb.SettleReply) -> None:
+def require_approved(reply: pb.SettleReply) -> None:
+    """Raise `BenchError` unless the payment was approved."""
     if reply.outcome != pb.OUTCOME_APPROVED:
         raise BenchError(f"not approved: {reply.response_code} {reply.reason}")

@@ -2,7 +2,11 @@
 
 Chain hashes must agree at every index that two exports share, and the chain within one export must
 have no gap. Ledgers taken at the same index must be equal row by row, and so must the replicas' own
-audits, which must have found nothing.
+audits, which must have found nothing. The chain hash vouches for the pruned part of a log as well:
+two replicas with the same one at the same index hold the same log from the first entry on.
+
+A replica that does not count (it is catching up) may be behind, but must not contradict. One whose
+disk was given up may: it is told of, and not judged.
 """
 
 from __future__ import annotations
@@ -20,21 +24,35 @@ _SHOWN: Final = 5
 
 def check(evidence: Evidence) -> Doubts:
     """Problems name both replicas and the index or row. Needs two exports or more."""
-    if len(evidence.ledgers) < 2:
-        raise NotEnough(f"{len(evidence.ledgers)} ledger exported; two are needed to compare")
+    given_up = [each for each in evidence.ledgers if each.replica in evidence.given_up]
+    ledgers = [each for each in evidence.ledgers if each not in given_up]
+    if len(ledgers) < 2:
+        raise NotEnough(f"{len(ledgers)} ledger exported; two are needed to compare")
     problems: list[str] = []
     compared = 0
-    for ledger in evidence.ledgers:
+    apart: list[str] = []
+    for ledger in ledgers:
         problems += _chain(ledger)
-    for one, other in itertools.combinations(evidence.ledgers, 2):
+    for one, other in itertools.combinations(ledgers, 2):
         shared, found = _logs(one, other)
-        compared += shared
         problems += found
         if one.meta.index == other.meta.index:
-            compared += len(one.records)
-            problems += _ledgers(one, other)
-    problems += _audits(evidence.audits)
-    return Doubts(compared, tuple(problems), len(problems))
+            shared += 1 + len(one.records)
+            problems += [*_ends(one, other), *_ledgers(one, other)]
+        if not shared and one.in_sync and other.in_sync:
+            apart.append(f"{one.name} and {other.name}")
+        compared += shared
+    names = {each.name for each in given_up}
+    problems += _audits([audit for audit in evidence.audits if audit.node not in names])
+    if apart and not problems:
+        raise NotEnough(f"nothing in common to compare: {', '.join(apart)}")
+    notes = [f"{each.name}: its disk was given up, so it is not compared" for each in given_up]
+    notes += [
+        f"{each.name} does not count; it stands at index {each.meta.index}"
+        for each in ledgers
+        if not each.in_sync
+    ]
+    return Doubts(compared, tuple(problems), len(problems), tuple(notes))
 
 
 def _chain(ledger: Ledger) -> list[str]:
@@ -47,6 +65,14 @@ def _chain(ledger: Ledger) -> list[str]:
     if epochs != sorted(epochs):
         return [f"{ledger.name}: epochs go back in its log"]
     return []
+
+
+def _ends(one: Ledger, other: Ledger) -> list[str]:
+    """The chain hashes at the same index, of logs of which nothing else may be left in common."""
+    if one.meta.chain_hash == other.meta.chain_hash:
+        return []
+    hashes = f"{one.meta.chain_hash[:16]} and {other.meta.chain_hash[:16]}"
+    return [f"{one.name} and {other.name} differ at index {one.meta.index}: {hashes}"]
 
 
 def _logs(one: Ledger, other: Ledger) -> tuple[int, list[str]]:

@@ -3,6 +3,8 @@
 One key, one record, made by the first log entry that holds the key and with that entry's content;
 one reference number, one record; one void, capture or reversal an original; and no effect under a
 key that no terminal wrote down before it sent it.
+
+Where the log was pruned the records alone are judged, which are never pruned; the answer says so.
 """
 
 from __future__ import annotations
@@ -35,7 +37,17 @@ def check(evidence: Evidence) -> Doubts:
                 found.append(f"{record.key} is settled, but no terminal wrote it down")
         problems += [f"{ledger.name}: {words}" for words in found]
         distinct.update(found)
-    return Doubts(looked_at, tuple(problems), len(distinct))
+    return Doubts(looked_at, tuple(problems), len(distinct), _unseen(evidence))
+
+
+def _unseen(evidence: Evidence) -> tuple[str, ...]:
+    """Which entries nobody has any more: what they did is judged by the records alone."""
+    ledgers = evidence.counting()
+    gone = min(ledger.meta.prune_index for ledger in ledgers)
+    if not gone:
+        return ()
+    records = sum(0 < record.index <= gone for record in ledgers[0].records)
+    return (f"entries 1 to {gone} are pruned everywhere: {records} records judged without them",)
 
 
 def _twice(ledger: Ledger) -> Iterator[str]:

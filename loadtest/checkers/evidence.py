@@ -147,6 +147,11 @@ class Ledger:
         """The node's name, for people."""
         return self.meta.node
 
+    @property
+    def replica(self) -> str:
+        """`node/disk`, as in-sync sets name it."""
+        return f"{self.meta.node}/{self.meta.disk_id}"
+
 
 class Audit(msgspec.Struct, frozen=True):
     """One replica's own audit at one index; hashes in hexadecimal."""
@@ -163,11 +168,17 @@ class Audit(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything in an evidence folder that judges need."""
+    """Everything in an evidence folder that judges need.
+
+    `missing`: replicas that counted and whose ledger is not here. `given_up`: those that a
+    promotion with loss gave up; what they hold beside the others is known to be lost.
+    """
 
     history: History
     ledgers: tuple[Ledger, ...]
     audits: tuple[Audit, ...]
+    missing: tuple[str, ...] = ()
+    given_up: frozenset[str] = frozenset()
 
     def counting(self) -> tuple[Ledger, ...]:
         """The ledgers of in-sync replicas. Raises `NotEnough` when there is none."""

@@ -1,7 +1,7 @@
 """A checker's answer to its one question, and the verdict made of all of them.
 
 A checker that crashes or lacks evidence has found "unknown", and unknown is not a pass: a broken
-judge acquits nobody.
+judge acquits nobody. Nor is there a pass while a replica that counts was not there to be asked.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class Finding:
     """One answer. `looked_at` counts what was compared; a pass over nothing is worth nothing.
 
     `affected` counts the keys or rows that something is wrong with, however many replicas say so.
+    `notes`: what was not looked at, or not judged, and why.
     """
 
     checker: str
@@ -34,6 +35,7 @@ class Finding:
     looked_at: int
     problems: tuple[str, ...] = ()
     affected: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Doubts:
     looked_at: int
     problems: tuple[str, ...]
     affected: int
+    notes: tuple[str, ...] = ()
 
 
 Checker = Callable[[Evidence], Doubts]
@@ -59,7 +62,14 @@ def ask(name: str, question: str, checker: Checker, evidence: Evidence) -> Findi
     if verdict is Verdict.PASS and not doubts.looked_at:
         nothing = ("there was nothing to look at",)
         return Finding(name, question, Verdict.UNKNOWN, 0, nothing)
-    return Finding(name, question, verdict, doubts.looked_at, doubts.problems, doubts.affected)
+    notes = doubts.notes
+    if verdict is Verdict.PASS and evidence.missing:
+        # What the others hold says nothing about a replica that was not there to be asked.
+        verdict = Verdict.UNKNOWN
+        notes = (*notes, f"in sync, but not examined: {', '.join(evidence.missing)}")
+    return Finding(
+        name, question, verdict, doubts.looked_at, doubts.problems, doubts.affected, notes
+    )
 
 
 def ask_all(checkers: Mapping[str, tuple[str, Checker]], evidence: Evidence) -> tuple[Finding, ...]:

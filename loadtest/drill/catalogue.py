@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import enum
 import tomllib
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from loadtest.faults import HandOver, Kill, Pause, Resume, Start, Stop
+from deploy.topology import Topology
+from loadtest.drill.steps import Steady, Step
+from loadtest.faults import NEEDS_NETWORK
+from node.settings import Limits as NodeLimits
+from node.settings import Timings
 
 FOLDER: Final = Path(__file__).parent / "catalogue"
 
@@ -17,52 +22,18 @@ class DrillError(ValueError):
     """A drill that cannot be used; the message names the file and what is wrong."""
 
 
+class Kind(enum.StrEnum):
+    """On what ground: real processes on loopback, or each host in a network namespace."""
+
+    PROCESSES = "processes"
+    NETNS = "netns"
+
+
 class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Slots a second of all terminals together, and how many terminals."""
 
     rate: float = 300.0
     terminals: int = 100
-
-
-class Steady(msgspec.Struct, frozen=True, tag_field="do", tag="steady", forbid_unknown_fields=True):
-    """Wait until terminals are served at the full rate, then so long again.
-
-    `required` false: a machine too slow for the rate is told of, and the drill goes on.
-    """
-
-    for_s: float
-    within_s: float = 30.0
-    required: bool = True
-
-
-class Hold(msgspec.Struct, frozen=True, tag_field="do", tag="hold", forbid_unknown_fields=True):
-    """Let the fault last."""
-
-    for_s: float
-
-
-class Heal(msgspec.Struct, frozen=True, tag_field="do", tag="heal", forbid_unknown_fields=True):
-    """Undo what was done last and not undone yet; `all` of it, or the latest only."""
-
-    all: bool = False
-
-
-class Await(msgspec.Struct, frozen=True, tag_field="do", tag="await", forbid_unknown_fields=True):
-    """Wait until the leader has so many replicas in sync and close. Fails after `within_s`."""
-
-    in_sync: int
-    within_s: float = 30.0
-
-
-class Stalled(
-    msgspec.Struct, frozen=True, tag_field="do", tag="stalled", forbid_unknown_fields=True
-):
-    """Settling must stop (too few copies), and a node must say why in its status."""
-
-    within_s: float = 10.0
-
-
-Step = Steady | Hold | Heal | Await | Stalled | Kill | Pause | Stop | Start | Resume | HandOver
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,8 +55,15 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     resumed_ms: float | None = None
 
 
+class Overrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What replaces the topology's own, by the names of its [limits] and [timings]."""
+
+    limits: dict[str, int | float] = {}
+    timings: dict[str, int] = {}
+
+
 class Drill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One drill. `copies_min` replaces the topology's, where given."""
+    """One drill. `copies_min` and `overrides` replace the topology's, where given."""
 
     title: str
     title_ja: str
@@ -94,8 +72,20 @@ class Drill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: Limits
     load: Load = Load()
     topology: str = "renewed-3node"
+    ground: Kind = Kind.PROCESSES
     copies_min: int | None = None
+    overrides: Overrides = Overrides()
     name: str = ""
+
+    def changed(self, topology: Topology) -> Topology:
+        """The topology with what this drill replaces in it."""
+        copies = topology.copies_min if self.copies_min is None else self.copies_min
+        return msgspec.structs.replace(
+            topology,
+            copies_min=copies,
+            limits=msgspec.structs.replace(topology.limits, **self.overrides.limits),
+            timings=msgspec.structs.replace(topology.timings, **self.overrides.timings),
+        )
 
 
 def load(path: Path) -> Drill:
@@ -107,11 +97,35 @@ def load(path: Path) -> Drill:
         raise DrillError(f"{path}: cannot be read: {problem.strerror}") from problem
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as problem:
         raise DrillError(f"{path}: is not a drill: {problem}") from problem
+    _check(drill, path)
+    return drill
+
+
+def _check(drill: Drill, path: Path) -> None:
     if not any(isinstance(step, Steady) for step in drill.steps):
         raise DrillError(f"{path}: steps: expected a steady state before and after the fault")
     if drill.load.rate <= 0 or drill.load.terminals <= 0:
         raise DrillError(f"{path}: load: expected a rate and a number of terminals above 0")
-    return drill
+    for number, step in enumerate(drill.steps):
+        if isinstance(step, NEEDS_NETWORK) and drill.ground is not Kind.NETNS:
+            raise DrillError(
+                f"{path}: steps[{number}]: on loopback nothing can be cut: "
+                f'expected ground = "{Kind.NETNS}"'
+            )
+    _check_names("limits", drill.overrides.limits, NodeLimits, path)
+    _check_names("timings", drill.overrides.timings, Timings, path)
+
+
+def _check_names(
+    table: str, given: dict[str, int | float] | dict[str, int], kind: type[msgspec.Struct], at: Path
+) -> None:
+    try:
+        msgspec.convert(given, kind)
+    except msgspec.ValidationError as problem:
+        names = ", ".join(kind.__struct_fields__)
+        raise DrillError(
+            f"{at}: overrides.{table}: {problem}; expected some of {names}"
+        ) from problem
 
 
 def find(name: str) -> Drill:

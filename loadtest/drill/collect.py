@@ -12,24 +12,25 @@ from typing import Final
 import msgspec
 
 from deploy.audit import audit as audit_cluster
-from deploy.control import Control, ControlError, NodeStatus
+from deploy.control import Control, ControlError, NodeStatus, leader_of
 from deploy.lab.processes import Cluster
 from loadtest import evidence, history_file
 from loadtest.asking import Asking, Surroundings
 from loadtest.checkers.evidence import Audit
-from loadtest.drill.scene import DrillFailed, Note
+from loadtest.compass import Compass
+from loadtest.drill.lookout import DrillFailed, Note
 from loadtest.evidence import Replicas, ReplicaState
 from loadtest.history import Heard, Intent, Line, Result
 from loadtest.history_file import Recorder
 from loadtest.shell_asyncio import Line as Wire
-from loadtest.terminal import Compass, Manner
+from loadtest.terminal import Manner
 
 _AT_ONCE: Final = 32
 _GIVE_UP_MS: Final = 15_000.0
 _STILL_S: Final = 15.0
 
 
-def resolve(folder: Path, endpoints: tuple[str, ...], seed: int) -> int:
+def resolve(folder: Path, endpoints: tuple[str, ...], sites: Mapping[str, str], seed: int) -> int:
     """Ask again, with the same key, for everything that was never heard; how many there were.
 
     What is heard goes to a history of its own, under the ask it belongs to.
@@ -38,12 +39,16 @@ def resolve(folder: Path, endpoints: tuple[str, ...], seed: int) -> int:
     intents = history_file.read(paths).unresolved()
     if intents:
         with Recorder(folder / "history-resolved.ndjson") as recorder:
-            asyncio.run(_ask_again(intents, endpoints, seed, recorder))
+            asyncio.run(_ask_again(intents, endpoints, sites, seed, recorder))
     return len(intents)
 
 
 async def _ask_again(
-    intents: tuple[Intent, ...], endpoints: tuple[str, ...], seed: int, recorder: Recorder
+    intents: tuple[Intent, ...],
+    endpoints: tuple[str, ...],
+    sites: Mapping[str, str],
+    seed: int,
+    recorder: Recorder,
 ) -> None:
     def record(line: Line) -> None:
         # The intent is on record already; an ask that is still unheard has its line, too.
@@ -61,7 +66,7 @@ async def _ask_again(
             intent.ask,
             intent.request,
             intended_ms=intent.intended_ms,
-            compass=Compass.fresh(endpoints),
+            compass=Compass.fresh(endpoints, sites=sites),
             manner=Manner(),
             around=around,
         )
@@ -80,18 +85,15 @@ def _how(line: Heard) -> str:
 
 
 def take_ledgers(folder: Path, cluster: Cluster, note: Note) -> None:
-    """Export every replica that answers, at one index, and audit them all.
+    """Export every replica that answers, those that count at one index, and audit them all.
 
-    Raises `DrillFailed` when the in-sync replicas do not come to stand at one index.
+    Replicas that do not count (they are catching up, or were given up) are taken as they stand.
+    Raises `DrillFailed` when those that count do not come to stand at one index.
     """
-    statuses = _at_rest(cluster)
-    leader = max(
-        (each for each in statuses.values() if each.role == "leader" and each.serving),
-        key=lambda status: status.epoch,
-        default=None,
-    )
-    counted = set(leader.in_sync) if leader else set()
-    for name, status in statuses.items():
+    statuses, leader = _at_rest(cluster)
+    counted = frozenset((*leader.in_sync, *leader.standby_in_sync))
+    found = {name: each for name, each in statuses.items() if each is not None}
+    for name, status in found.items():
         with Control(cluster.control_endpoints()[name]) as control:
             path = folder / f"ledger-{name}.ndjson"
             try:
@@ -100,7 +102,7 @@ def take_ledgers(folder: Path, cluster: Cluster, note: Note) -> None:
             except ControlError as problem:
                 path.unlink()
                 note(f"no ledger of {name}", str(problem))
-    audited = audit_cluster(cluster.control_endpoints())
+    audited = audit_cluster(_endpoints_of(cluster, found, counted))
     for name, why in audited.silent.items():
         note(f"no audit of {name}", why)
     replicas = Replicas(
@@ -112,8 +114,10 @@ def take_ledgers(folder: Path, cluster: Cluster, note: Note) -> None:
                 epoch=status.epoch,
                 applied_index=status.applied_index,
                 in_sync=status.replica in counted,
+                site=status.site,
+                why=_why(status, leader, counted),
             )
-            for status in statuses.values()
+            for status in found.values()
         ),
         audits=tuple(
             Audit(
@@ -128,22 +132,53 @@ def take_ledgers(folder: Path, cluster: Cluster, note: Note) -> None:
             )
             for each in audited.replicas
         ),
+        counted=tuple(sorted(counted)),
+        absent={name: "does not answer" for name, each in statuses.items() if each is None},
+        given_up=leader.given_up,
     )
+    for name in replicas.absent:
+        note(f"no ledger of {name}", "it does not answer")
+    for state in replicas.states:
+        if state.why:
+            note(f"{state.node} does not count", state.why)
     target = folder / evidence.REPLICAS
     target.write_bytes(msgspec.json.format(msgspec.json.encode(replicas), indent=2))
 
 
-def _at_rest(cluster: Cluster) -> Mapping[str, NodeStatus]:
-    """Statuses of all nodes that answer, standing at one applied index under one leader."""
+def _endpoints_of(
+    cluster: Cluster, found: Mapping[str, NodeStatus], counted: frozenset[str]
+) -> dict[str, str]:
+    """Whom to audit: an audit is at one index, where the others need not come to stand."""
+    endpoints = cluster.control_endpoints()
+    return {name: endpoints[name] for name, each in found.items() if each.replica in counted}
+
+
+def _why(status: NodeStatus, leader: NodeStatus, counted: frozenset[str]) -> str:
+    if status.replica in counted:
+        return ""
+    if status.replica in leader.given_up:
+        return "given up by a promotion with loss"
+    behind = leader.applied_index - status.applied_index
+    return f"catching up, {behind} entries behind" + (f"; {status.reason}" if status.reason else "")
+
+
+def _at_rest(cluster: Cluster) -> tuple[Mapping[str, NodeStatus | None], NodeStatus]:
+    """All nodes' statuses and the leader's, when all that count stand at one applied index."""
     deadline = time.monotonic() + _STILL_S
     words = "nobody answers"
     while time.monotonic() < deadline:
-        found = {name: each for name, each in cluster.statuses().items() if each is not None}
-        indexes = {each.applied_index for each in found.values()}
-        led = any(each.role == "leader" and each.serving for each in found.values())
-        if found and len(indexes) == 1 and led:
-            return found
+        statuses = cluster.statuses()
+        leader = leader_of(statuses)
+        found = {name: each for name, each in statuses.items() if each is not None}
         words = ", ".join(f"{name} at {each.applied_index}" for name, each in found.items())
-        words += "" if led else "; nobody leads"
+        if leader is not None:
+            counted = {*leader.in_sync, *leader.standby_in_sync}
+            there = [each for each in found.values() if each.replica in counted]
+            indexes = {each.applied_index for each in there}
+            if len(there) == len(counted) and indexes == {leader.last_index}:
+                return statuses, leader
+            words += f"; {len(there)} of {len(counted)} that count answer"
+        else:
+            words += "; nobody leads"
         time.sleep(0.1)
     raise DrillFailed(f"the replicas did not come to rest at one index: {words}")

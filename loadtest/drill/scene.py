@@ -3,62 +3,58 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from typing import Final
 
-from deploy.control import Control, NodeStatus
+from deploy.control import Control, ControlError
 from deploy.lab.folder import ClusterError
 from deploy.lab.processes import Cluster
 from deploy.lab.program import ProgramFailed
+from loadtest.drill.grounds import CannotBeDone, Ground
+from loadtest.drill.lookout import DrillFailed, Lookout, Note, PromiseBroken, in_words
+from loadtest.drill.steps import Refused
 from loadtest.faults import (
+    BETWEEN_SITES,
+    SITE,
     AnyFault,
+    Cut,
     HandOver,
+    Isolate,
     Kill,
+    LoseDisk,
     NobodyToHurt,
     Pause,
+    Restore,
     Resume,
     Stage,
     Start,
     Stop,
+    Switch,
     cast,
     healing,
 )
 
-Note = Callable[[str, str], None]
-
-_LOOK_EVERY_S = 0.1
-_STATUS_S = 1.0
-_LEADER_WITHIN_S = 5.0  # a busy machine may not answer at the first look
-_LAG_MAX = 50  # entries
-
-
-class DrillFailed(RuntimeError):
-    """The drill could not be played as written; the message says which step and why."""
+_LOOK_EVERY_S: Final = 0.1
+_LEADER_WITHIN_S: Final = 5.0  # a busy machine may not answer at the first look
+_SWITCH_WITHIN_S: Final = 10.0
+_SWITCH_ATTEMPTS: Final = 3  # one that takes too long is called off, and asked for again
 
 
 class Scene:
-    """The cluster of one drill. `note` puts on record what is done, when it is done."""
+    """The cluster of one drill on its ground. `note` puts on record what is done, when it is."""
 
-    def __init__(self, cluster: Cluster, note: Note) -> None:
+    def __init__(self, cluster: Cluster, ground: Ground, lookout: Lookout, note: Note) -> None:
         self._cluster = cluster
+        self._ground = ground
+        self._lookout = lookout
         self._note = note
         self._to_heal: list[AnyFault] = []
         self._together: list[int] = []  # how many healings each fault left
         self._touched: set[str] = set()
+        self.absent_index = 0
+        self.returned = ""
+        self.returned_log = 0
 
-    def leader(self) -> NodeStatus | None:
-        """The status of the node that leads and serves; the highest epoch, if several say so."""
-        found = [each for each in self._statuses() if each.role == "leader" and each.serving]
-        return max(found, key=lambda status: status.epoch, default=None)
-
-    def epoch(self) -> int:
-        """The highest epoch that any node has promised."""
-        return max((status.epoch for status in self._statuses()), default=0)
-
-    def reasons(self) -> dict[str, str]:
-        """Why nodes that answer do not serve, by node."""
-        return {
-            each.node: each.reason for each in self._statuses() if not each.serving and each.reason
-        }
+    # What is done -------------------------------------------------------------------------------
 
     def do(self, fault: AnyFault) -> None:
         """Do it now. Its healing waits for `heal`. Raises `DrillFailed`."""
@@ -67,7 +63,7 @@ class Scene:
         if healing(fault) is not None:
             self._together.append(len(names))
         for name in names:
-            self._touched.add(name)
+            self._touched |= self._within(name)
             single = type(fault)(name)
             undo = healing(single)
             if undo is not None:
@@ -96,41 +92,121 @@ class Scene:
             except (ClusterError, ProgramFailed, DrillFailed) as problem:
                 self._note(f"could not {type(undo).__name__.lower()} {undo.target}", str(problem))
 
-    def await_in_sync(self, count: int, within_s: float) -> None:
-        """Wait until the leader counts so many replicas in, all of them there and close behind.
+    def refused(self, wanted: Refused) -> None:
+        """Ask for a switch to the standby site: it must be refused for this reason.
 
-        Raises `DrillFailed`.
+        Raises `PromiseBroken`.
         """
-        seen = "nobody leads"
-        deadline = time.monotonic() + within_s
-        while time.monotonic() < deadline:
-            leader = self.leader()
-            if leader is not None:
-                seen = ", ".join(replica.partition("/")[0] for replica in leader.in_sync)
-                if len(leader.in_sync) == count and _together(leader):
-                    self._note(f"{count} in sync", seen)
-                    return
-            time.sleep(_LOOK_EVERY_S)
-        raise DrillFailed(f"waited {within_s:.0f} s for {count} in sync; last seen: {seen}")
+        (site,) = self._victims("standby-site")
+        to = site.removeprefix(SITE)
+        leader = self._leader()
+        with Control(self._cluster.control_endpoints()[leader]) as control:
+            answer = control.switch_site(to)
+        if answer.started:
+            raise PromiseBroken(f"{leader} began a switch to {to}, which had to be refused")
+        if wanted.contains not in answer.reason:
+            raise PromiseBroken(
+                f"a switch to {to} was refused, but for another reason: {answer.reason!r} "
+                f"does not say {wanted.contains!r}"
+            )
+        self._note(f"a switch to {to} is refused", answer.reason)
+
+    # How ----------------------------------------------------------------------------------------
 
     def _perform(self, fault: AnyFault) -> None:
+        name = fault.target
+        try:
+            match fault:
+                case Cut():
+                    if name != BETWEEN_SITES:
+                        raise DrillFailed(f"{name}: only the link {BETWEEN_SITES} can be cut")
+                    self._ground.cut_sites()
+                case Isolate():
+                    if not name.startswith(SITE):
+                        raise DrillFailed(f"{name}: only a site can be isolated")
+                    self._ground.isolate(name.removeprefix(SITE))
+                case Restore():
+                    self._ground.restore()
+                case Switch():
+                    self._switch(name)
+                case HandOver():
+                    self._hand_over(name)
+                case LoseDisk():
+                    self._kill_node(name)
+                    kept = self._cluster.lose_disk(name)
+                    self._note(f"{name} has lost its disk", f"the old one is in {kept}")
+                case _:
+                    self._to_program(fault)
+        except CannotBeDone as problem:
+            raise DrillFailed(str(problem)) from problem
+        except ControlError as problem:
+            raise DrillFailed(f"{type(fault).__name__.lower()} {name}: {problem}") from problem
+
+    def _to_program(self, fault: AnyFault) -> None:
         cluster, name = self._cluster, fault.target
+        place = name.removeprefix(SITE) if name.startswith(SITE) else ""
         node = name in cluster.terminal_endpoints()
         match fault:
+            case Kill() if place:
+                cluster.kill_site(place)
+            case Start() if place:
+                cluster.start_site(place)
+            case Stop() if place:
+                cluster.stop_site(place)
+            case Kill() if node:
+                self._kill_node(name)
             case Kill():
-                (cluster.kill_node if node else cluster.kill_etcd)(name)
-            case Pause():
+                cluster.kill_etcd(name)
+            case Pause() if not place:
                 (cluster.pause_node if node else cluster.pause_etcd)(name)
-            case Resume():
+            case Resume() if not place:
                 (cluster.resume_node if node else cluster.resume_etcd)(name)
-            case Stop():
-                if not node:
-                    raise DrillFailed(f"{name}: a member of etcd can be killed or paused")
+            case Stop() if node:
                 cluster.stop_node(name)
+            case Start() if node:
+                log = cluster.log(name)
+                self.returned = name
+                self.returned_log = log.stat().st_size if log.exists() else 0
+                cluster.start_node(name)
             case Start():
-                (cluster.start_node if node else cluster.start_etcd)(name)
-            case HandOver():
-                self._hand_over(name)
+                cluster.start_etcd(name)
+            case _:
+                raise DrillFailed(f"{name}: cannot be the target of {type(fault).__name__.lower()}")
+
+    def _kill_node(self, name: str) -> None:
+        status = self._lookout.statuses().get(name)
+        self._cluster.kill_node(name)
+        if status is not None:
+            self.absent_index = status.last_index
+
+    def _switch(self, target: str) -> None:
+        to = target.removeprefix(SITE)
+        for _ in range(_SWITCH_ATTEMPTS):
+            leader = self._leader()
+            with Control(self._cluster.control_endpoints()[leader]) as control:
+                answer = control.switch_site(to)
+            if not answer.started:
+                raise DrillFailed(f"{leader} refused to switch to {to}: {answer.reason}")
+            self._note(f"{leader} switches to {to}", f"{answer.target} {answer.reason}".strip())
+            deadline = time.monotonic() + _SWITCH_WITHIN_S / _SWITCH_ATTEMPTS
+            while time.monotonic() < deadline:
+                now = self._lookout.leader()
+                if now is not None and now.active_site == to and now.site == to:
+                    self._note(f"{to} is active", in_words(now))
+                    return
+                time.sleep(_LOOK_EVERY_S)
+            self._note(f"{to} is not active yet", "asking again")
+        raise DrillFailed(f"{to} did not become active in {_SWITCH_ATTEMPTS} attempts")
+
+    def _hand_over(self, leader: str) -> None:
+        with Control(self._cluster.control_endpoints()[leader]) as control:
+            answer = control.handover()
+        if not answer.started:
+            raise DrillFailed(f"{leader} refused to hand over: {answer.reason}")
+        self._note(f"{leader} hands over to {answer.target}", answer.reason)
+
+    def _leader(self) -> str:
+        return self._victims("leader")[0]
 
     def _victims(self, target: str) -> tuple[str, ...]:
         deadline = time.monotonic() + _LEADER_WITHIN_S
@@ -146,35 +222,21 @@ class Scene:
                 raise DrillFailed(words)
             time.sleep(_LOOK_EVERY_S)
 
-    def _hand_over(self, leader: str) -> None:
-        with Control(self._cluster.control_endpoints()[leader]) as control:
-            answer = control.handover()
-        if not answer.started:
-            raise DrillFailed(f"{leader} refused to hand over: {answer.reason}")
-        self._note(f"{leader} hands over to {answer.target}", answer.reason)
-
     def _stage(self) -> Stage:
-        leader = self.leader()
+        topology = self._cluster.topology
+        leader = self._lookout.leader()
+        down = [name for undo in self._to_heal for name in self._within(undo.target)]
         return Stage(
             leader=leader.node if leader else None,
             nodes=tuple(self._cluster.terminal_endpoints()),
-            etcd=tuple(member.name for member in self._cluster.topology.etcd),
-            down=frozenset(undo.target for undo in self._to_heal),
+            etcd=tuple(member.name for member in topology.etcd),
+            down=frozenset(down),
             touched=frozenset(self._touched),
+            sites={site.name: tuple(node.name for node in site.nodes) for site in topology.sites},
+            active=leader.active_site if leader else "",
         )
 
-    def _statuses(self) -> list[NodeStatus]:
-        statuses = self._cluster.statuses(timeout_s=_STATUS_S).values()
-        return [status for status in statuses if status is not None]
-
-
-def _together(leader: NodeStatus) -> bool:
-    """Is every replica of the set connected and at most a moment behind?
-
-    One that was restarted within the eviction time never left the set, but may still be away.
-    """
-    return all(
-        peer.connected and peer.lag <= _LAG_MAX
-        for peer in leader.peers
-        if f"{peer.node}/{peer.disk_id}" in leader.in_sync
-    )
+    def _within(self, target: str) -> set[str]:
+        """The target, and all that stands there where it is a place."""
+        place = target.removeprefix(SITE) if target.startswith(SITE) else ""
+        return {target, *(self._cluster.topology.at(place) if place else ())}

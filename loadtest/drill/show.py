@@ -52,10 +52,14 @@ def show(console: Console, played: Played) -> None:
             f"[dim]({finding.checker}, {finding.looked_at:,} compared)[/]",
             soft_wrap=True,
         )
+        for note in finding.notes:
+            console.print(f"           {escape(note)}", style="dim", soft_wrap=True)
         for problem in finding.problems[:_SHOWN]:
             console.print(f"           {escape(problem)}", style="red", soft_wrap=True)
         if len(finding.problems) > _SHOWN:
             console.print(f"           and {len(finding.problems) - _SHOWN} more")
+    if verdict.broken:
+        console.print(f"[red]not as it must be:[/] {escape(verdict.broken)}", soft_wrap=True)
     if verdict.unplayed:
         console.print(f"[yellow]not played out:[/] {escape(verdict.unplayed)}", soft_wrap=True)
     colour = _COLOURS[verdict.ruling]

@@ -35,7 +35,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How the drill went, as the runner saw it. `unplayed`: why it could not be played out."""
+    """How the drill went, as the runner saw it. `unplayed`: why it could not be played out.
+
+    `broken`: what the cluster did not do although a step demands it.
+    """
 
     leader_before: str
     epoch_before: int
@@ -45,6 +48,7 @@ class Course:
     healed_ms: float | None
     resumed_ms: float | None
     unplayed: str = ""
+    broken: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class DrillVerdict:
     rows: tuple[Row, ...]
     findings: tuple[Finding, ...]
     unplayed: str = ""
+    broken: str = ""
 
 
 def judge(
@@ -63,7 +68,7 @@ def judge(
     """The verdict. Without figures there is nothing to pass."""
     rows = _rows(limits, figures, course, findings) if figures else ()
     proven = compose(findings)
-    if proven is Verdict.FAIL:
+    if proven is Verdict.FAIL or course.broken:
         ruling = Ruling.FAIL
     elif proven is Verdict.UNKNOWN or course.unplayed or figures is None:
         ruling = Ruling.INCONCLUSIVE  # limits mean little where the fault was not the one meant
@@ -71,7 +76,7 @@ def judge(
         ruling = Ruling.FAIL
     else:
         ruling = Ruling.PASS
-    return DrillVerdict(ruling, rows, findings, course.unplayed)
+    return DrillVerdict(ruling, rows, findings, course.unplayed, course.broken)
 
 
 def _rows(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from coordinator.configuration import ReplicaId, is_takeover_quorum, takeover_size
+from node.core import pruning
 from node.core.inputs import CampaignLost, LeaderSeen
 from node.core.log import is_chain
 from node.core.messages import Ack, Append, Mismatch, Suspect, Suspicion
@@ -58,6 +59,7 @@ def accept(state: State, leader: str, append: Append) -> None:
         state.write(truncate_after=cut, entries=new)
     state.vow(leader, Ack(append.epoch, append.round, matched))
     state.advance_commit(min(append.commit_index, matched))
+    pruning.prune(state, append.floor)
 
 
 def _mismatch(state: State, leader: str, append: Append, hint: int, promise_is_new: bool) -> None:
@@ -76,7 +78,10 @@ def _before_epoch(state: State, index: int) -> int:
 
 @dataclass(slots=True)
 class Follower:
-    """Follows `leader` of `leader_epoch`, or waits for one. Times are the caller's milliseconds."""
+    """Follows `leader` of `leader_epoch`, or waits for one. Times are the caller's milliseconds.
+
+    `called` is the epoch whose leader has asked us to take over from it (H1, H2).
+    """
 
     state: State
     since: float
@@ -89,6 +94,7 @@ class Follower:
     losses: int = 0
     quiet_until: float = 0.0
     campaigning: str = ""
+    called: int = 0
     asked_at: float = -1e18
     votes: dict[ReplicaId, float] = field(default_factory=dict)
 
@@ -116,6 +122,7 @@ class Follower:
         if seen.epoch == 0:
             if seen.revision > self.leader_epoch and self.key_absent_since is None:
                 self.key_absent_since = now
+            self._answer_call(now)
             return
         self.key_absent_since = None
         if seen.epoch > self.leader_epoch and seen.epoch >= self.state.promised:
@@ -147,9 +154,18 @@ class Follower:
             self._be_quiet(now)
 
     def on_handover(self, epoch: int, now: float) -> None:
-        """The leader has drained and asks us to campaign without votes or waits (H1)."""
-        if epoch == self.leader_epoch == self.state.promised and self.state.is_member():
-            self._campaign(epoch, f"handed over by {self.leader}")
+        """The leader has drained and asks us to campaign without votes or waits (H1).
+
+        In the other site there is nothing to campaign for before the site is switched (H2).
+        """
+        if epoch == self.leader_epoch == self.state.promised:
+            self.called = epoch
+            if self.state.is_member():
+                self._campaign(epoch, f"handed over by {self.leader}")
+
+    def on_configuration_seen(self, now: float) -> None:
+        """The sites may have been switched, as whoever called us said (H2)."""
+        self._answer_call(now)
 
     def on_tick(self, now: float) -> None:
         """Ask for agreement, or campaign, where it is time to."""
@@ -183,6 +199,9 @@ class Follower:
         if self.campaigning or now < self.quiet_until or not self.state.is_member():
             return
         if self.key_absent_since is not None:
+            if self.called and self.called == self.leader_epoch:
+                self._campaign(0, f"{self.leader} has switched to this site")
+                return
             # Spread the candidates a little: the first one usually spares the others the try.
             if now - self.key_absent_since >= self.state.timings.heartbeat_ms * self.patience / 2:
                 self._campaign(0, "nobody holds the leader key")
@@ -198,6 +217,10 @@ class Follower:
             self._campaign(
                 self.leader_epoch, f"{self.leader or 'the leader'} {why}, agreed by {len(agreeing)}"
             )
+
+    def _answer_call(self, now: float) -> None:
+        if self.called:
+            self._campaign_if_due(now)
 
     def _campaign(self, suspected: int, why: str) -> None:
         identity = self.state.identity
@@ -217,5 +240,6 @@ class Follower:
         self.leader, self.leader_epoch = leader, epoch
         self.refused = False
         self.key_absent_since = None
+        self.called = 0
         self.votes.clear()
         self.patience = 1.0 + self.state.random()

@@ -97,10 +97,15 @@ class FenceAsked:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotMade:
-    """A snapshot at `index` is ready to be fetched by `node`, as `make_snapshot` asked (M4)."""
+    """A snapshot at `index` is ready to be fetched by `node`, as `make_snapshot` asked (M4).
+
+    `entry_epoch` and `hash` are those of the entry at `index`.
+    """
 
     node: str
     index: int
+    entry_epoch: int
+    hash: bytes
 
 
 @dataclass(frozen=True, slots=True)

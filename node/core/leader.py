@@ -1,6 +1,6 @@
 """Leading: place proposals, count acknowledgements, commit, and keep the in-sync sets true.
 
-Commit is one line of arithmetic (`_commit`): durable on the write quorum of the configuration
+Commit is one line of arithmetic (`count`): durable on the write quorum of the configuration
 and, while one is changing, of the next (T7, S1); the leader's own disk counts like any (D4).
 """
 
@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from coordinator.configuration import Configuration, ReplicaId, is_write_quorum, quorum_index
-from node.core import handover, reconfigure
-from node.core.inputs import ConfigurationSeen, GuardPassed, Loaded
-from node.core.messages import EPOCH_START, Ack, Mismatch
+from coordinator.configuration import (
+    Configuration,
+    ReplicaId,
+    is_write_quorum,
+    quorum_index,
+)
+from node.core import handover, keeping, moves, pruning, reconfigure, switching
+from node.core.inputs import ConfigurationSeen, GuardPassed, Loaded, SnapshotMade
+from node.core.messages import EPOCH_START, Ack, Mismatch, Offer
 from node.core.outputs import Placed, ReadReady, ReadRefused
 from node.core.progress import Progress
 from node.core.reads import Reads
@@ -38,7 +43,7 @@ class Leader:
     round: int = 0
     peers: dict[str, Progress] = field(default_factory=dict)
     change: reconfigure.Change | None = None
-    handing_over: handover.HandingOver | None = None
+    move: handover.HandingOver | switching.Switching | None = None
     reads: Reads = field(default_factory=Reads)
     beat_at: float = -1e18
 
@@ -80,7 +85,7 @@ class Leader:
         if peer is None or ack.epoch != self.epoch:
             return
         peer.on_ack(sender, ack, self.round, now)
-        self._commit(now)
+        self.count(now)
         self._feed(now)
         self._answer_reads()
 
@@ -97,7 +102,7 @@ class Leader:
 
     def on_persisted(self, now: float) -> None:
         """The own disk has moved."""
-        self._commit(now)
+        self.count(now)
 
     def on_applied(self, now: float) -> None:
         """The ledger has moved: perhaps serving starts, perhaps reads are ready."""
@@ -111,36 +116,44 @@ class Leader:
         peer = self.peers.get(loaded.load.node)
         if peer is not None and loaded.load.epoch == self.epoch:
             self.round += 1
-            peer.on_loaded(loaded.entries, self.round, now)
+            peer.on_loaded(loaded.entries, self.round, self._floor(), now)
             self._feed(now)
+
+    def on_snapshot_made(self, made: SnapshotMade, now: float) -> None:
+        """A snapshot is ready for a peer whose entries are pruned here (M4)."""
+        peer = self.peers.get(made.node)
+        if peer is not None:
+            peer.on_snapshot_made(Offer(self.epoch, made.index, made.entry_epoch, made.hash), now)
 
     def on_tick(self, now: float) -> None:
         """Heartbeats, stalls, evictions and admissions, a change or a handover that drags on."""
         for peer in self.peers.values():
             peer.check_stall(now)
+            peer.tend_snapshot(now)
+            peer.pursue(self.state.commit, now)
         if now - self.beat_at >= self.state.timings.heartbeat_ms:
             self._beat(now)
         self._prove_reads(now)
         self._feed(now)
-        self._tend_change(now)
-        if self.handing_over is not None:
-            self.handing_over.advance(now)
-            if self.handing_over.is_over(now):
-                self.state.event("handover", "the target did not take over in time: going on")
-                self.handing_over = None
+        keeping.tend(self, now)
+        moves.tend(self, now)
+        pruning.prune(self.state, min([self._floor(), *self._kept_for_snapshots(now)]))
 
     # -- the in-sync sets -----------------------------------------------------------------------
 
     def on_guard_passed(self, passed: GuardPassed, now: float) -> None:
         """etcd made the change: from now on only the new quorums count (S4)."""
-        if self.change is None or passed.change != self.change.number:
-            return
-        self._adopt(self.change.target, passed.revision, now)
+        if self.change is not None and passed.change == self.change.number:
+            self._adopt(self.change.target, passed.revision, now)
+        elif (switch := moves.switching_as(self, passed.change)) is not None:
+            self.deposed = f"site {switch.site} is active now"
 
     def on_guard_failed(self, change: int) -> None:
         """The epoch or the configuration is another's: the leadership is over (S4)."""
         if self.change is not None and change == self.change.number:
             self.deposed = "etcd refused a change of the in-sync set"
+        elif moves.switching_as(self, change) is not None:
+            moves.go_on(self, "etcd refused the switch of site")
 
     def on_configuration_seen(self, seen: ConfigurationSeen, now: float) -> None:
         """A watch may tell the outcome of our change before its own answer does (S4)."""
@@ -151,20 +164,6 @@ class Leader:
         else:
             self.deposed = "the configuration was changed by somebody else"
 
-    def hand_over(self, wanted: str, now: float) -> str:
-        """Begin a handover (H1). Returns the target's name, or "" with the reason as an event."""
-        if not self.serving or self.handing_over is not None or self.change is not None:
-            self.state.event("handover", "not now: starting, changing the set, or under way")
-            return ""
-        members: frozenset[object] = frozenset(self.configuration.active_set)
-        target = handover.choose(self.peers.values(), members, wanted)
-        if target is None:
-            self.state.event("handover", f"no in-sync peer {wanted or 'at all'} to hand over to")
-            return ""
-        self.handing_over = handover.HandingOver(self.state, self.epoch, target, now)
-        self.handing_over.advance(now)
-        return target.node
-
     def missing_quorum(self, now: float) -> str:
         """Why nothing can be committed just now, in words; "" when a write quorum answers."""
         live = {self.state.me} | {
@@ -173,7 +172,9 @@ class Leader:
             if peer.replica is not None and not peer.is_silent(peer.replica, now)
         }
         for configuration in self._configurations():
-            if not is_write_quorum(configuration, live):
+            if not is_write_quorum(configuration, live) or (
+                configuration.copies() < configuration.copies_min
+            ):
                 sets = ", ".join(
                     f"{site} {{{' '.join(sorted(m.node for m in members))}}}"
                     for site, members in sorted(configuration.in_sync.items())
@@ -202,7 +203,8 @@ class Leader:
         durable[self.state.me] = self.state.durable_index
         return durable
 
-    def _commit(self, now: float) -> None:
+    def count(self, now: float) -> None:
+        """Move the commit index, and what waits for it (T7, S1, S2)."""
         durable = self.durable()
         index = min(quorum_index(c, durable) for c in self._configurations())
         # T7: an older epoch's entry is committed only by an entry of the own epoch after it.
@@ -210,18 +212,37 @@ class Leader:
             self.state.advance_commit(index)
         if self.change is not None:
             self.change.advance(durable, max(self.state.commit, self.start_index), now)
-        if self.handing_over is not None:
-            self.handing_over.advance(now)
+        if self.move is not None:
+            self.move.advance(now)
+
+    def _floor(self) -> int:
+        """What every member of both configurations has on disk."""
+        durable = self.durable()
+        members = frozenset().union(*(c.members for c in self._configurations()))
+        return min(durable.get(member, 0) for member in members)
+
+    def _kept_for_snapshots(self, now: float) -> Iterable[int]:
+        """What follows a snapshot that is being fetched must still be there when it is installed.
+
+        As a floor: the entries kept beyond it come on top.
+        """
+        keep = self.state.timings.log_keep_entries
+        for peer in self.peers.values():
+            offer, disk = peer.offer, peer.replica
+            if offer is not None and disk is not None and not peer.is_silent(disk, now):
+                yield offer.index + keep
 
     def _feed(self, now: float) -> None:
+        floor = self._floor()
         for peer in self.peers.values():
-            self.round = peer.feed(self.round, now)
+            self.round = peer.feed(self.round, floor, now)
 
     def _beat(self, now: float) -> None:
         self.beat_at = now
         self.round += 1
+        floor = self._floor()
         for peer in self.peers.values():
-            peer.heartbeat(self.round, now)
+            peer.heartbeat(self.round, floor, now)
 
     def _prove_reads(self, now: float) -> None:
         """One round serves all reads that came in since the last; not more than one a ms."""
@@ -242,57 +263,28 @@ class Leader:
         for read in self.reads.ready(proven, self.state.applied):
             self.state.out.answer.append(ReadReady(read))
 
-    def _tend_change(self, now: float) -> None:
-        if self.change is not None:
-            if self.change.may_be_given_up(now):
-                self.state.event("set-change", f"given up before it was sent: {self.change.why}")
-                self.change = None
-            else:
-                self._commit(now)
-                self.change.resend(now)
-            return
-        silent = frozenset(
-            member
-            for member in self.configuration.members - {self.state.me}
-            if (peer := self.peers.get(member.node)) is None or peer.is_silent(member, now)
-        )
-        target = reconfigure.evicting(self.configuration, self.state.me, silent)
-        if target is not None:
-            gone = " ".join(sorted(str(m) for m in self.configuration.members - target.members))
-            self._begin_change(target, f"evict {gone}", now)
-            return
-        for peer in self.peers.values():
-            target = self._admission(peer, now)
-            if target is not None:
-                self._begin_change(target, f"admit {peer.replica}", now)
-                return
-
-    def _admission(self, peer: Progress, now: float) -> Configuration | None:
-        """S6: only a live replica that has everything committed, in this epoch."""
-        caught_up = peer.match >= max(self.state.commit, self.start_index)
-        if peer.replica is None or not caught_up or peer.is_silent(peer.replica, now):
-            return None
-        former = [m for m in self.configuration.members if m.node == peer.node]
-        if not all(peer.is_silent(disk, now) for disk in former):
-            return None  # a member already, or its former disk is not given up yet
-        site = self.state.identity.peers[peer.node]
-        if site not in self.configuration.in_sync:
-            return None
-        return reconfigure.admitting(self.configuration, site, peer.replica)
-
-    def _begin_change(self, target: Configuration, why: str, now: float) -> None:
+    def begin_change(self, target: Configuration, why: str, now: float) -> None:
+        """Joint from here on (S1); `keeping` has decided what and why."""
         # Unique in this life: a late answer to a former leadership's change must not fit this one.
         number = self.state.next_attempt()
         self.change = reconfigure.Change(
             self.state, number, self.epoch, self.revision, target, why, now
         )
         self.state.event("set-change", f"begun: {why}")
-        self._commit(now)
+        self.count(now)
 
     def _adopt(self, target: Configuration, revision: int, now: float) -> None:
         why = self.change.why if self.change is not None else "another's"
+        self.state.last_set_change = f"{why} (configuration {revision})"
+        standby = target.standby_site
+        if standby is not None:
+            counted, counts = len(self.configuration.in_sync[standby]), len(target.in_sync[standby])
+            if counted and not counts:
+                self.state.event("alarm", f"degraded: site {standby} does not count any more (X2)")
+            elif counts and not counted:
+                self.state.event("in-sync", f"site {standby} counts again, with {counts} replica")
         self.configuration, self.revision, self.change = target, revision, None
         self.state.see_configuration(target, revision)
         self.state.event("set-change", f"made: {why}")
-        self._commit(now)
+        self.count(now)
         self._answer_reads()

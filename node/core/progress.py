@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from coordinator.configuration import ReplicaId
-from node.core.messages import GENESIS_HASH, Ack, Append, Entry, Mismatch
+from node.core.messages import GENESIS_HASH, Ack, Append, Entry, Mismatch, Offer
 from node.core.outputs import Load
 from node.core.state import State
 
@@ -23,6 +23,8 @@ class Progress:
 
     `before` is the last entry read from disk for it, which the next ones read must follow.
     `doubted_round`: Appends of later rounds go out at the match, to settle a doubt about its disk.
+    `wants_snapshot`: what it needs is pruned here; until it has got there, it is fed nothing but
+    `offer` (M4). `close`: it reached the commit index of at most a retransmission time ago (S6).
     """
 
     state: State
@@ -44,6 +46,12 @@ class Progress:
     loading: bool = False
     before: Entry = BEGINNING
     rolled_back: bool = False
+    offer: Offer | None = None
+    offered_at: float = -1e18
+    wants_snapshot: bool = False
+    goal: int = 0
+    goal_at: float = -1e18
+    close: bool = False
 
     def on_ack(self, sender: ReplicaId, ack: Ack, round_now: int, now: float) -> None:
         """Durable up to `ack.index` on the sender's disk, matched against us (M1)."""
@@ -53,6 +61,7 @@ class Progress:
         self.round_acked = max(self.round_acked, ack.round)
         if ack.index > self.match:
             self.match = ack.index
+            self._reached(ack.index)
             self.proven_round = round_now
             self.advanced_at = now
         self.under_way = [last for last in self.under_way if last > self.match]
@@ -79,6 +88,7 @@ class Progress:
             return True  # one of several for the same gap
         self.deaf_until_round = round_now
         self.next = max(mismatch.hint_index, self.match) + 1
+        self._reached(mismatch.hint_index)
         self.under_way.clear()
         # In doubt, nothing but heartbeats at the match until one of them is answered.
         self.probing = doubtful and self.match >= self.state.log.base_index
@@ -102,6 +112,43 @@ class Progress:
             self.replica, self.replica_since = sender, now
             self.match = self.round_acked = self.doubted_round = 0
             self.rolled_back = False
+            self.offer, self.wants_snapshot = None, False
+            self.goal_at, self.close = -1e18, False
+
+    @property
+    def feed_state(self) -> str:
+        """How it is fed, in words."""
+        if self.wants_snapshot:
+            return "snapshot"
+        return "from disk" if self.loading else "probing" if self.probing else "streaming"
+
+    def pursue(self, commit: int, now: float) -> None:
+        """Measure how far behind it is: does it reach `commit` within a retransmission time? (S6)
+
+        Under load the commit index of this very moment is never reached by anybody but those who
+        make it; rounds like these are (Ongaro 2014, 4.2.1).
+        """
+        if self.match >= self.goal:
+            self.close = now - self.goal_at <= self.state.timings.retransmit_ms
+            self.goal, self.goal_at = commit, now
+        elif now - self.goal_at > self.state.timings.retransmit_ms:
+            self.close = False
+
+    def on_snapshot_made(self, offer: Offer, now: float) -> None:
+        """One is ready: offer it."""
+        if self.wants_snapshot:
+            self.offer, self.offered_at = offer, now
+            self.state.send(self.node, offer)
+
+    def tend_snapshot(self, now: float) -> None:
+        """Ask for one, and for another after a while: fetching may have failed, files go."""
+        if self.wants_snapshot and now - self.offered_at > self.state.timings.eviction_ms:
+            self.offered_at = now
+            self.state.out.make_snapshot.append(self.node)
+
+    def _reached(self, index: int) -> None:
+        if self.wants_snapshot and self.offer is not None and index >= self.offer.index:
+            self.wants_snapshot, self.offer = False, None
 
     def check_stall(self, now: float) -> None:
         """No progress for a retransmission time: stop pipelining and probe from what is matched."""
@@ -111,10 +158,14 @@ class Progress:
             self.under_way.clear()
             self.next = self.match + 1
 
-    def feed(self, next_round: int, now: float) -> int:
-        """Send what the peer lacks, within the bounds. Returns the last round number used."""
+    def feed(self, next_round: int, floor: int, now: float) -> int:
+        """Send what the peer lacks, within the bounds. Returns the last round number used.
+
+        `floor`: what every in-sync replica has (pruning).
+        """
         log, timings = self.state.log, self.state.timings
-        while not (self.probing or self.loading) and self.next <= log.last_index:
+        held = self.probing or self.loading or self.wants_snapshot
+        while not held and self.next <= log.last_index:
             if len(self.under_way) >= timings.appends_under_way:
                 break
             if self.next <= log.base_index:
@@ -128,37 +179,35 @@ class Progress:
             entries = log.from_index(self.next, timings.append_bytes)
             previous = self.next - 1
             next_round += 1
-            self._send(
-                next_round, previous, log.epoch_at(previous), log.hash_at(previous), entries, now
-            )
+            before = Entry(previous, log.epoch_at(previous), b"", log.hash_at(previous))
+            self._send(next_round, before, entries, floor, now)
         return next_round
 
-    def heartbeat(self, round_: int, now: float) -> None:
+    def heartbeat(self, round_: int, floor: int, now: float) -> None:
         """An empty Append, matched at the last index sent or, below that, at the log's base."""
         log = self.state.log
         previous = max(self.next - 1, log.base_index)
-        self._send(round_, previous, log.epoch_at(previous), log.hash_at(previous), (), now)
+        before = Entry(previous, log.epoch_at(previous), b"", log.hash_at(previous))
+        self._send(round_, before, (), floor, now)
 
-    def on_loaded(self, entries: tuple[Entry, ...], round_: int, now: float) -> None:
-        """Entries read from disk for this peer: send those it lacks."""
+    def on_loaded(self, entries: tuple[Entry, ...], round_: int, floor: int, now: float) -> None:
+        """Entries read from disk for this peer: send those it lacks. None: they are pruned."""
         self.loading = False
-        if not entries or self.probing:
+        if not entries:
+            self.wants_snapshot = True
+            self.tend_snapshot(now)
+            return
+        if self.probing:
             return
         if entries[0].index == self.next - 1:
             self.before, entries = entries[0], entries[1:]
         previous = self.before
         if entries and entries[0].index == self.next == previous.index + 1:
             self.before = entries[-1]
-            self._send(round_, previous.index, previous.epoch, previous.hash, entries, now)
+            self._send(round_, previous, entries, floor, now)
 
     def _send(
-        self,
-        round_: int,
-        previous: int,
-        epoch: int,
-        chain: bytes,
-        entries: tuple[Entry, ...],
-        now: float,
+        self, round_: int, previous: Entry, entries: tuple[Entry, ...], floor: int, now: float
     ) -> None:
         if entries:
             if not self.under_way:
@@ -168,5 +217,14 @@ class Progress:
         self.sent_at = now
         self.state.send(
             self.node,
-            Append(self.epoch, round_, previous, epoch, chain, entries, self.state.commit),
+            Append(
+                self.epoch,
+                round_,
+                previous.index,
+                previous.epoch,
+                previous.hash,
+                entries,
+                self.state.commit,
+                floor,
+            ),
         )

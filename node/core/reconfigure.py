@@ -79,12 +79,13 @@ def evicting(
 
 
 def admitting(configuration: Configuration, site: str, replica: ReplicaId) -> Configuration | None:
-    """The configuration with `replica` a member in `site`, or None if it is one already.
+    """The configuration with `replica` a member in `site`, or None if it is one already, or its
+    disk was given up (X4).
 
     It takes the place of another disk of its node: no node counts twice.
     """
     members = configuration.in_sync.get(site, frozenset())
-    if replica in members:
+    if replica in members or replica in configuration.given_up:
         return None
     others = {member for member in members if member.node != replica.node}
     return configuration.with_set(site, others | {replica})

@@ -8,45 +8,29 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from coordinator.configuration import ReplicaId
-from node.core import donor, promising
-from node.core import follower as following
+from node.core import catching_up, donor, etcd, moves, peers, promising
 from node.core.follower import Follower
 from node.core.inputs import (
     Applied,
-    CampaignLost,
-    ConfigurationSeen,
-    GuardFailed,
-    GuardPassed,
-    GuardUnknown,
+    FenceAsked,
     HandoverAsked,
     Input,
     Inquired,
-    LeaderSeen,
     Loaded,
     PeerRefused,
     Persisted,
     Proposed,
     Received,
+    SnapshotFetched,
+    SnapshotMade,
+    SnapshotMissed,
     StorageFailed,
+    SwitchAsked,
     Tick,
     Won,
 )
 from node.core.leader import Leader
 from node.core.log import Log
-from node.core.messages import (
-    Ack,
-    Append,
-    Entries,
-    Fence,
-    Fetch,
-    Handover,
-    Message,
-    Mismatch,
-    Promise,
-    Refuse,
-    Suspect,
-    Suspicion,
-)
 from node.core.outputs import NotProposed, Output, ReadRefused, Resign
 from node.core.silent import Silent
 from node.core.state import Identity, ProtocolBreach, State, Timings
@@ -70,13 +54,15 @@ class Replica:
         revision: int = 0,
         applied: int = 0,
         bound: bool = False,
+        pruned: int = 0,
     ) -> None:
         """A process has just started with what its disk held.
 
         `random` gives floats in [0, 1); `bound`: does the disk already belong to a cluster (E1)?
+        The log on disk begins after `pruned`.
         """
         self.state = State.recovered(
-            identity, timings, random, log, promised, revision, applied, bound
+            identity, timings, random, log, promised, revision, applied, bound, pruned
         )
         self.role: Role = Follower(self.state, now)
 
@@ -91,7 +77,7 @@ class Replica:
     def accepting(self) -> bool:
         """May proposals be stepped in now? Not while handing over (H1): keep them in the queue."""
         role = self.role
-        return isinstance(role, Leader) and role.serving and role.handing_over is None
+        return isinstance(role, Leader) and role.serving and role.move is None
 
     @property
     def leader(self) -> str:
@@ -111,13 +97,14 @@ class Replica:
         """
         self.state.out = Output()
         try:
-            self._dispatch(input, now)
+            self.dispatch(input, now)
             self._settle_role(now)
         except ProtocolBreach as breach:
             self.become_silent(f"protocol breach: {breach}")
         return self.state.out
 
-    def _dispatch(self, input: Input, now: float) -> None:
+    def dispatch(self, input: Input, now: float) -> None:
+        """Give one input to whom it concerns; `step` does the rest."""
         role, state = self.role, self.state
         if isinstance(role, Silent):
             role.refuse(input)
@@ -126,7 +113,7 @@ class Replica:
             case Tick():
                 role.on_tick(now)
             case Received(sender, message):
-                self._receive(sender, message, now)
+                peers.receive(self, sender, message, now)
             case Persisted(write):
                 state.on_persisted(write)
                 if isinstance(role, Takeover | Leader):
@@ -155,94 +142,29 @@ class Replica:
                     role.on_peer_refused(node)
             case HandoverAsked(target):
                 if isinstance(role, Leader):
-                    role.hand_over(target, now)
+                    moves.hand_over(role, target, now)
             case StorageFailed(reason):
                 self.become_silent(f"storage failed: {reason}")
+            case SwitchAsked(site):
+                if isinstance(role, Leader):
+                    moves.switch_site(role, site, now)
+            case FenceAsked():
+                if isinstance(role, Leader | Takeover) and input.epoch > state.promised:
+                    self.become_follower(now, "fenced for a promotion of the other site (X4)")
+                promising.fence(state, input)
+            case SnapshotMade():
+                if isinstance(role, Leader):
+                    role.on_snapshot_made(input, now)
+            case SnapshotFetched():
+                catching_up.on_fetched(state, input, follows=isinstance(role, Follower))
+            case SnapshotMissed():
+                catching_up.on_missed(state, input)
             case _:
-                self._hear_etcd(input, now)
+                etcd.hear(self, input, now)
 
-    def _hear_etcd(self, input: Input, now: float) -> None:
-        role, state = self.role, self.state
-        match input:
-            case Won():
-                self._won(input, now)
-            case CampaignLost():
-                if isinstance(role, Follower):
-                    role.on_campaign_lost(input, now)
-            case LeaderSeen():
-                if isinstance(role, Follower):
-                    role.on_leader_seen(input, now)
-                elif isinstance(role, Leader | Takeover) and input.ends(role.epoch):
-                    self.become_follower(now, f"etcd: {input.holder}")
-                    self._dispatch(input, now)
-            case ConfigurationSeen(configuration, revision):
-                if isinstance(role, Leader):
-                    role.on_configuration_seen(input, now)
-                news = state.see_configuration(configuration, revision)
-                if news and isinstance(role, Takeover):
-                    # Nobody may change it while we hold the key: the key is ours no more.
-                    self._give_up(role.epoch, "the configuration has changed", now)
-            case GuardPassed():
-                if isinstance(role, Leader):
-                    role.on_guard_passed(input, now)
-            case GuardFailed(change):
-                if isinstance(role, Leader):
-                    role.on_guard_failed(change)
-            case GuardUnknown():
-                pass  # S4: stay joint; the same transaction is sent again in time
+    # -- transitions ----------------------------------------------------------------------------
 
-    # -- messages of peers ----------------------------------------------------------------------
-
-    def _receive(self, sender: ReplicaId, message: Message, now: float) -> None:
-        role, state = self.role, self.state
-        if not state.bound and isinstance(message, Fence | Append | Fetch):
-            return  # E1: the cluster id comes before the first promise
-        match message:
-            case Append():
-                if message.epoch < state.promised:
-                    donor.refuse(state, sender, message.epoch)
-                    return
-                followed = self._obey(sender, message.epoch, now)
-                if followed is not None:
-                    following.accept(state, sender.node, message)
-            case Fence():
-                self._on_fence(sender, message, now)
-            case Fetch():
-                donor.on_fetch(state, sender, message)
-            case Refuse():
-                if isinstance(role, Leader | Takeover) and message.promised > role.epoch:
-                    self.become_follower(now, f"{sender.node} promised {message.promised}")
-            case Ack():
-                if isinstance(role, Leader):
-                    role.on_ack(sender, message, now)
-            case Mismatch():
-                if isinstance(role, Leader):
-                    role.on_mismatch(sender, message, now)
-            case Promise():
-                if isinstance(role, Takeover):
-                    role.on_promise(sender, message, now)
-            case Entries():
-                if isinstance(role, Takeover):
-                    role.on_entries(sender, message, now)
-            case Suspect(epoch):
-                if isinstance(role, Follower):
-                    role.on_suspect(sender, epoch, now)
-                else:
-                    state.send(sender.node, Suspicion(epoch, agreed=False))
-            case Suspicion():
-                if isinstance(role, Follower):
-                    role.on_suspicion(sender, message, now)
-            case Handover(epoch):
-                if isinstance(role, Follower):
-                    role.on_handover(epoch, now)
-
-    def _on_fence(self, sender: ReplicaId, fence: Fence, now: float) -> None:
-        if not promising.may_promise(self.state, fence):
-            donor.refuse(self.state, sender, fence.epoch)
-        elif self._obey(sender, fence.epoch, now) is not None:
-            promising.vow(self.state, sender.node)
-
-    def _obey(self, sender: ReplicaId, epoch: int, now: float) -> Follower | None:
+    def obey(self, sender: ReplicaId, epoch: int, now: float) -> Follower | None:
         """Promise `epoch` in memory and follow its leader. None if it is our own epoch."""
         state = self.state
         role = self.role
@@ -255,9 +177,8 @@ class Replica:
         self.role.on_leader_sign(sender.node, epoch, now)
         return self.role
 
-    # -- transitions ----------------------------------------------------------------------------
-
-    def _won(self, won: Won, now: float) -> None:
+    def on_won(self, won: Won, now: float) -> None:
+        """The key is ours: fence, unless it came too late or to somebody who may not lead."""
         role, state = self.role, self.state
         expected = isinstance(role, Follower) and role.campaigning == won.attempt
         state.see_configuration(won.configuration, won.revision)
@@ -265,7 +186,7 @@ class Replica:
         if not expected or won.epoch <= state.promised or not member:
             # E3: a win that comes too late, or T3: for somebody who may not lead.
             why = "no longer a member" if expected and not member else "won too late"
-            self._give_up(won.epoch, why, now)
+            self.give_up(won.epoch, why, now)
             return
         self.role = Takeover(state, won.epoch, won.configuration, now)
         self.role.begin(now)
@@ -279,9 +200,10 @@ class Replica:
             leader.begin(now)
         elif isinstance(role, Leader) and role.deposed:
             # The key may still be ours: nobody need wait until it is missed.
-            self._give_up(role.epoch, role.deposed, now)
+            self.give_up(role.epoch, role.deposed, now)
 
-    def _give_up(self, epoch: int, why: str, now: float) -> None:
+    def give_up(self, epoch: int, why: str, now: float) -> None:
+        """Give the key of `epoch` back, and lead no more if it was the present one."""
         self.state.out.ask_registry.append(Resign(epoch))
         if isinstance(self.role, Leader | Takeover) and epoch < self.role.epoch:
             return  # late news of an attempt before the one that won

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from node.core.inputs import Input, Inquired, Proposed, Won
-from node.core.outputs import NotProposed, ReadRefused, Resign
+from node.core.inputs import FenceAsked, Input, Inquired, Proposed, Won
+from node.core.messages import Refuse
+from node.core.outputs import Fenced, NotProposed, ReadRefused, Resign
 from node.core.state import State
 
 
@@ -23,6 +24,9 @@ class Silent:
                 self.state.out.answer.append(NotProposed(ticket, ""))
             case Inquired(read):
                 self.state.out.answer.append(ReadRefused(read, ""))
+            case FenceAsked(ticket, epoch):
+                refuse = Refuse(epoch, self.state.promised, self.state.revision)
+                self.state.out.answer.append(Fenced(ticket, refuse))
             case Won(_, epoch, _, _):
                 self.state.out.ask_registry.append(Resign(epoch))
             case _:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from coordinator.configuration import Configuration, ReplicaId
 from node.core.log import Log
-from node.core.messages import Ack, Entry, Message, Mismatch, Promise
-from node.core.outputs import Event, Output, Send, Write
+from node.core.messages import Ack, Entry, Message, Mismatch, Offer, Promise
+from node.core.outputs import Event, Fenced, Install, Output, Send, Write
 
 
 class ProtocolBreach(Exception):
@@ -33,6 +33,7 @@ class Timings:
     append_bytes: int = 1_048_576
     appends_under_way: int = 8
     entries_in_memory: int = 4096
+    log_keep_entries: int = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ class State:
     """The replica's state apart from its role. `applied <= commit <= last index`, always.
 
     `random` returns floats in [0, 1); `revision` is the highest configuration revision seen,
-    `writes_promised` the promise named by the last write issued.
+    `writes_promised` the promise named by the last write issued. The log on disk begins after
+    `pruned`; `fetching` is the snapshot on its way here (M4).
     """
 
     identity: Identity
@@ -73,9 +75,12 @@ class State:
     writes_promised: int = 0
     attempts: int = 0
     last_change: str = "started"
+    last_set_change: str = ""
+    pruned: int = 0
+    fetching: Offer | None = None
     out: Output = field(default_factory=Output)
     _under_way: deque[tuple[int, int]] = field(default_factory=deque)
-    _vows: deque[tuple[int, Send]] = field(default_factory=deque)
+    _vows: deque[tuple[int, Send | Fenced]] = field(default_factory=deque)
 
     @classmethod
     def recovered(
@@ -88,6 +93,7 @@ class State:
         revision: int,
         applied: int,
         bound: bool,
+        pruned: int,
     ) -> State:
         """What a process knows that has just started: what is on its disk is durable, and what is
         applied is committed. An unbound replica promises nothing (E1).
@@ -105,6 +111,7 @@ class State:
             apply_asked=applied,
             durable_index=log.last_index,
             writes_promised=promised,
+            pruned=pruned,
         )
 
     @property
@@ -132,10 +139,15 @@ class State:
 
     def vow(self, node: str, message: Promise | Ack | Mismatch) -> None:
         """Send once every write issued so far is on disk (D2, D3)."""
-        if self.writes_persisted >= self.writes_issued:
-            self.out.send.append(Send(node, message))
-        else:
-            self._vows.append((self.writes_issued, Send(node, message)))
+        self._withhold(Send(node, message))
+
+    def vow_answer(self, fenced: Fenced) -> None:
+        """Answer once every write issued so far is on disk: X4's fence is a vow like any other."""
+        self._withhold(fenced)
+
+    def _withhold(self, vow: Send | Fenced) -> None:
+        self._vows.append((self.writes_issued, vow))
+        self._release()
 
     def write(self, truncate_after: int | None = None, entries: Sequence[Entry] = ()) -> int:
         """Issue one durable step: promise and revision as they now are, a cut, entries.
@@ -157,16 +169,33 @@ class State:
         )
         return self.writes_issued
 
+    def install(self, offer: Offer) -> None:
+        """Issue the durable step that makes log and ledger those of `offer` (M4).
+
+        The caller has checked that nothing is lost by it: the own log ends below.
+        """
+        self.writes_issued += 1
+        self.log = Log(offer.index, offer.entry_epoch, offer.hash)
+        self.commit = self.applied = self.apply_asked = self.pruned = offer.index
+        self._under_way.append((self.writes_issued, offer.index))
+        self.writes_promised = self.promised
+        self.out.persist.append(Install(self.writes_issued, self.promised, self.revision, offer))
+
     def on_persisted(self, number: int) -> None:
         """Every write up to `number` is on disk: release what waited for it."""
         self.writes_persisted = max(self.writes_persisted, number)
         while self._under_way and self._under_way[0][0] <= number:
             self.durable_index = max(self.durable_index, self._under_way.popleft()[1])
-        while self._vows and self._vows[0][0] <= number:
-            send = self._vows.popleft()[1]
+        self._release()
+
+    def _release(self) -> None:
+        while self._vows and self._vows[0][0] <= self.writes_persisted:
+            vow = self._vows.popleft()[1]
+            if isinstance(vow, Fenced):
+                self.out.answer.append(vow)
             # A vow to a leader that has been fenced since is of no use to anybody.
-            if send.message.epoch >= self.promised:
-                self.out.send.append(send)
+            elif vow.message.epoch >= self.promised:
+                self.out.send.append(vow)
 
     def promise(self, epoch: int) -> None:
         """Vow, in memory, to obey `epoch`; the caller issues the write that makes it durable."""

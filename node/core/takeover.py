@@ -31,6 +31,7 @@ class Takeover:
     promises: dict[ReplicaId, Promise] = field(default_factory=dict)
     fenced_at: float = -1e18
     donor: ReplicaId | None = None
+    fetch_from: int = 0
     fetched: list[Entry] = field(default_factory=list)
     fetch_tries: int = 0
     fetch_at: float = 0.0
@@ -57,13 +58,16 @@ class Takeover:
         if self.state.me in self.promises or self.state.writes_persisted < self.own_write:
             return
         log = self.state.log
-        own = Promise(self.epoch, log.last_epoch, log.last_index, self.state.commit)
+        own = Promise(
+            self.epoch, log.last_epoch, log.last_index, self.state.commit, self.state.pruned
+        )
         self.promises[self.state.me] = own
         self._choose(now)
 
     def on_promise(self, sender: ReplicaId, promise: Promise, now: float) -> None:
-        """A replica's vow, and where its log ends."""
-        if promise.epoch == self.epoch and not self.ready:
+        """A replica's vow, and where its log ends. A disk that was given up is not asked (X4)."""
+        wanted = sender not in self.configuration.given_up
+        if wanted and promise.epoch == self.epoch and not self.ready:
             self.promises[sender] = promise
             self._choose(now)
 
@@ -72,12 +76,12 @@ class Takeover:
         if reply.epoch != self.epoch or sender != self.donor:
             return
         last = self.fetched[-1] if self.fetched else None
-        expected = last.index if last else self.state.commit
+        expected = last.index if last else self.fetch_from
         if reply.prev_index != expected:
             return  # an answer to a question asked before
         if not reply.matched:
             raise ProtocolBreach(
-                f"{sender} has another entry at index {expected}, which is committed here"
+                f"{sender} has another entry at index {expected}, which is committed"
             )
         chain = last.hash if last else self.state.log.hash_at(expected)
         if not is_chain(expected, chain, reply.entries):
@@ -130,8 +134,10 @@ class Takeover:
             previous = self.fetched[-1]
             fetch = Fetch(self.epoch, previous.index, previous.epoch, previous.hash)
         else:
-            # What is committed here is in every log that may be chosen: start from there.
-            index, log = self.state.commit, self.state.log
+            # What is committed here is in every log that may be chosen: start from there. What the
+            # donor has pruned every in-sync replica holds, and the same: committed there, too.
+            log, pruned = self.state.log, self.promises[self.donor].prune_index
+            index = self.fetch_from = max(self.state.commit, min(pruned, log.last_index))
             fetch = Fetch(self.epoch, index, log.epoch_at(index), log.hash_at(index))
         self.state.send(self.donor.node, fetch)
 

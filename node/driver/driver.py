@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import Protocol
 
 from coordinator import events as coordination
-from coordinator.configuration import Configuration
 from node.core import Replica
 from node.core.inputs import (
     Applied,
@@ -33,9 +31,11 @@ from node.core.inputs import (
 )
 from node.core.messages import Entry, Message
 from node.core.outputs import (
+    Answer,
     Campaign,
     ChangeConfiguration,
     Event,
+    Fenced,
     Load,
     NotProposed,
     Output,
@@ -44,73 +44,13 @@ from node.core.outputs import (
     ReadRefused,
     RegistryRequest,
     Resign,
+    SwitchSite,
     Write,
 )
+from node.driver.ports import Elections, Snapshots, Storage, Waiters
 from node.ledger.commands import Receipt
 
 TICK_MS = 20
-
-
-class Storage(Protocol):
-    """What the driver needs of the store (node/store)."""
-
-    def write(self, write: Write) -> None:
-        """Queue one durable step."""
-        ...
-
-    def apply(self, entries: Sequence[Entry]) -> None:
-        """Queue committed entries for the ledger."""
-        ...
-
-    def read_log(self, first: int, max_bytes: int) -> tuple[Entry, ...]:
-        """Entries from disk, from `first` on."""
-        ...
-
-
-class Elections(Protocol):
-    """What the driver asks of etcd (coordinator.session)."""
-
-    def campaign(self, attempt: str, suspected: int, configuration_revision: int) -> None:
-        """Try for the leader key."""
-        ...
-
-    def resign(self, epoch: int) -> None:
-        """Delete the leader key of `epoch`."""
-        ...
-
-    def change_configuration(
-        self, change: int, epoch: int, revision: int, configuration: Configuration
-    ) -> None:
-        """Send a guarded change of the in-sync sets."""
-        ...
-
-
-class Waiters(Protocol):
-    """Who waits for answers (node/driver/intake and engine)."""
-
-    def on_placed(self, placed: Placed) -> None:
-        """A batch has its index."""
-        ...
-
-    def on_not_proposed(self, refused: NotProposed) -> None:
-        """A batch never reached the log."""
-        ...
-
-    def on_read(self, answer: ReadReady | ReadRefused) -> None:
-        """A read may be answered, or not here."""
-        ...
-
-    def on_receipts(self, receipts: Sequence[tuple[int, tuple[Receipt, ...]]]) -> None:
-        """Entries were applied; each with one receipt a command."""
-        ...
-
-    def on_abandon(self) -> None:
-        """The leadership is over (T9)."""
-        ...
-
-    def on_step(self) -> None:
-        """Inputs have been taken: roles and indices may have moved."""
-        ...
 
 
 class Driver:
@@ -130,6 +70,7 @@ class Driver:
         """`send` queues a message for a node; `readers` runs reads of the log off the loop."""
         self.replica = replica
         self.elections: Elections | None = None
+        self.snapshots: Snapshots | None = None
         self.waiters: Waiters | None = None
         self._store = store
         self._send = send
@@ -205,13 +146,23 @@ class Driver:
 
     def _perform(self, out: Output) -> None:
         for write in out.persist:
-            self._store.write(write)
+            if isinstance(write, Write):
+                self._store.write(write)
+            elif self.snapshots is not None:
+                self.snapshots.install(write)
         for send in out.send:
             self._send(send.node, send.message)
         if out.apply:
             self._store.apply(out.apply)
         for load in out.load:
             self._load(load)
+        if out.prune:
+            self._store.prune(out.prune)
+        if self.snapshots is not None:
+            for node in out.make_snapshot:
+                self.snapshots.make(node)
+            for node, offer in out.fetch_snapshot:
+                self.snapshots.fetch(node, offer)
         if out.abandon and self.waiters is not None:
             self.waiters.on_abandon()
         for answer in out.answer:
@@ -221,7 +172,7 @@ class Driver:
         for event in out.events:
             self._journal(event)
 
-    def _answer(self, answer: Placed | NotProposed | ReadReady | ReadRefused) -> None:
+    def _answer(self, answer: Answer) -> None:
         if self.waiters is None:
             return
         match answer:
@@ -231,6 +182,8 @@ class Driver:
                 self.waiters.on_not_proposed(answer)
             case ReadReady() | ReadRefused():
                 self.waiters.on_read(answer)
+            case Fenced():
+                self.waiters.on_fenced(answer)
 
     def _ask(self, request: RegistryRequest) -> None:
         if self.elections is None:
@@ -242,6 +195,8 @@ class Driver:
                 self.elections.resign(epoch)
             case ChangeConfiguration(change, epoch, revision, configuration):
                 self.elections.change_configuration(change, epoch, revision, configuration)
+            case SwitchSite(change, epoch, revision, configuration):
+                self.elections.switch_site(change, epoch, revision, configuration)
 
     def _load(self, load: Load) -> None:
         reading = self._readers.submit(self._store.read_log, load.first, self._append_bytes)

@@ -7,22 +7,25 @@ once; everything else is a future that the intake answers.
 from __future__ import annotations
 
 import asyncio
-import resource
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 
+import msgspec
+
 from node.core import Replica
-from node.core.follower import Follower
-from node.core.inputs import HandoverAsked, Inquired
+from node.core.inputs import FenceAsked, HandoverAsked, Inquired, SwitchAsked
 from node.core.leader import Leader
-from node.core.outputs import NotProposed, Placed, ReadReady, ReadRefused
+from node.core.messages import Promise
+from node.core.outputs import Fenced, NotProposed, Placed, ReadReady, ReadRefused
 from node.core.silent import Silent
 from node.driver.driver import Driver
 from node.driver.intake import Answer, Intake
+from node.driver.picture import Picture
 from node.engine import (
     AuditReport,
     AuditUnavailable,
     Current,
+    FenceAnswer,
     HandoverAnswer,
     Interim,
     NodeStatus,
@@ -30,14 +33,15 @@ from node.engine import (
     NotLeader,
     OutcomeUnknown,
     Overloaded,
-    PeerStatus,
     StorageDown,
+    SwitchAnswer,
 )
 from node.ledger.commands import Command, Receipt
 from node.store import IndexPassed, Store, StoreClosed, StoreFailed
 
 QUORUM_CHECK_MS = 50
 READS_BOUND = 4096
+INTERIM_TRIES = 5
 EXPORT_LINES = 500
 
 
@@ -52,19 +56,17 @@ class QuorumLog:
         readers: Executor,
         *,
         terminals: Mapping[str, str],
-        connected: Callable[[], Mapping[str, bool]],
-        cluster_id: str,
+        picture: Picture,
     ) -> None:
-        """`terminals` maps every node's name to its terminal-facing endpoint; `connected` says
-        to which peers a stream stands now.
-        """
+        """`terminals` maps every node's name to its terminal-facing endpoint."""
         self._driver = driver
         self._intake = intake
         self._store = store
         self._readers = readers
         self._terminals = terminals
-        self._connected = connected
-        self.cluster_id = cluster_id
+        self._picture = picture
+        self._as_of_ms = 0
+        self._fences: dict[int, asyncio.Future[FenceAnswer]] = {}
         self._reads: dict[int, asyncio.Future[None]] = {}
         self._read_number = 0
         self._serving = False
@@ -129,8 +131,13 @@ class QuorumLog:
     async def interim(self, terminal: str, service: int) -> Interim:
         """See `node.engine.Engine.interim`."""
         loop = asyncio.get_running_loop()
-        index, as_of_ms = self._replica.state.applied, self._intake.last_stamp_ms
-        totals = await loop.run_in_executor(self._readers, self._store.interim, terminal, service)
+        for _ in range(INTERIM_TRIES):
+            index, as_of_ms = self._replica.state.applied, self._as_of_ms
+            totals = await loop.run_in_executor(
+                self._readers, self._store.interim, terminal, service
+            )
+            if index == self._replica.state.applied:
+                break  # nothing was applied meanwhile: the totals are those of exactly this index
         return Interim(totals, index, as_of_ms)
 
     async def handover(self, target: str) -> HandoverAnswer:
@@ -140,9 +147,41 @@ class QuorumLog:
             return HandoverAnswer(False, "", f"this node does not lead; {leader} does")
         self._driver.feed(HandoverAsked(target))
         role = self._replica.role
-        if isinstance(role, Leader) and role.handing_over is not None:
-            return HandoverAnswer(True, role.handing_over.target.node, "")
+        if isinstance(role, Leader) and role.move is not None:
+            return HandoverAnswer(True, role.move.target.node, "")
         return HandoverAnswer(False, "", self._replica.state.last_change)
+
+    async def switch_site(self, site: str) -> SwitchAnswer:
+        """See `node.engine.Engine.switch_site`."""
+        if not isinstance(self._replica.role, Leader):
+            leader = self._replica.leader or "nobody known"
+            return SwitchAnswer(False, "", f"this node does not lead; {leader} does")
+        before = self._replica.role.move
+        self._driver.feed(SwitchAsked(site))
+        role = self._replica.role
+        if isinstance(role, Leader) and role.move is not None and role.move is not before:
+            return SwitchAnswer(True, role.move.target.node, "")
+        reason = self._replica.state.last_change
+        return SwitchAnswer(False, "", reason.removeprefix("switch: refused: "))
+
+    async def fence(self, epoch: int) -> FenceAnswer:
+        """See `node.engine.Engine.fence`."""
+        if isinstance(self._replica.role, Silent):
+            raise StorageDown(self._replica.role.reason, "")
+        self._read_number += 1
+        ticket = self._read_number
+        answer: asyncio.Future[FenceAnswer] = asyncio.get_running_loop().create_future()
+        self._fences[ticket] = answer
+        answer.add_done_callback(lambda _: self._fences.pop(ticket, None))
+        self._driver.feed(FenceAsked(ticket, epoch))
+        return await answer
+
+    async def since(self, after_index: int) -> AsyncIterator[list[str]]:
+        """See `node.engine.Engine.since`."""
+        async for lines in self.export(0):
+            found = [line for line in lines if _is_record_above(line, after_index)]
+            if found:
+                yield found
 
     async def audit(self, at_index: int, rederive: bool) -> AuditReport:
         """See `node.engine.Engine.audit`."""
@@ -190,74 +229,42 @@ class QuorumLog:
 
     def status(self) -> NodeStatus:
         """See `node.engine.Engine.status`."""
-        replica, state = self._replica, self._replica.state
-        configuration = state.configuration
-        role = replica.role
-        name = role.role
-        if configuration is None and not isinstance(role, Silent):
-            name = "unconfigured"
-        elif isinstance(role, Follower) and role.campaigning:
-            name = "campaigning"
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        site = state.identity.site
-        active = configuration.active_site if configuration else ""
-        sets = configuration.in_sync if configuration else {}
-        return NodeStatus(
-            node=state.me.node,
-            disk_id=state.me.disk,
-            site=site,
-            role=name,
-            epoch=state.promised,
-            leader=replica.leader,
-            leader_endpoint=self.leader_endpoint(),
-            commit_index=state.commit,
-            applied_index=state.applied,
-            last_index=state.log.last_index,
-            last_hash=state.log.last_hash,
-            cluster_id=self.cluster_id,
-            active_site=active,
-            copies_min=configuration.copies_min if configuration else 0,
-            configuration_revision=state.revision,
-            in_sync=tuple(sorted(str(member) for member in sets.get(active, ()))),
-            standby_in_sync=tuple(
-                sorted(str(m) for s, members in sets.items() if s != active for m in members)
-            ),
+        return self._picture.status(
             serving=self._serving and not self._no_quorum,
-            reason=self._no_quorum or state.last_change,
-            peers=self._peers(role) if isinstance(role, Leader) else (),
+            reason=self._no_quorum or self._replica.state.last_change,
             settled=self._settled,
-            fsyncs=self._store.fsyncs,
-            cpu_seconds=usage.ru_utime + usage.ru_stime,
-        )
-
-    def _peers(self, leader: Leader) -> tuple[PeerStatus, ...]:
-        now = self._driver.now_ms()
-        connected = self._connected()
-        last = self._replica.state.log.last_index
-        return tuple(
-            PeerStatus(
-                node=peer.node,
-                disk_id=peer.replica.disk if peer.replica is not None else "",
-                connected=connected.get(peer.node, False),
-                acked_index=peer.match,
-                lag=last - peer.match,
-                silent_ms=int(now - peer.heard_at) if peer.replica is not None else -1,
-            )
-            for peer in leader.peers.values()
         )
 
     # -- what the driver tells ------------------------------------------------------------------
 
     def on_placed(self, placed: Placed) -> None:
-        """See `node.driver.driver.Waiters`."""
+        """See `node.driver.ports.Waiters`."""
         self._intake.on_placed(placed)
 
     def on_not_proposed(self, refused: NotProposed) -> None:
-        """See `node.driver.driver.Waiters`."""
+        """See `node.driver.ports.Waiters`."""
         self._intake.on_not_proposed(refused)
 
+    def on_fenced(self, answer: Fenced) -> None:
+        """See `node.driver.ports.Waiters`."""
+        waiting = self._fences.get(answer.ticket)
+        if waiting is None or waiting.done():
+            return
+        state = self._replica.state
+        waiting.set_result(
+            FenceAnswer(
+                promised=isinstance(answer.promise, Promise),
+                promised_epoch=state.promised,
+                disk_id=state.me.disk,
+                last_epoch=state.log.last_epoch,
+                last_index=state.log.last_index,
+                last_hash=state.log.last_hash,
+                commit_index=state.commit,
+            )
+        )
+
     def on_read(self, answer: ReadReady | ReadRefused) -> None:
-        """See `node.driver.driver.Waiters`."""
+        """See `node.driver.ports.Waiters`."""
         waiting = self._reads.get(answer.read)
         if waiting is None or waiting.done():
             return
@@ -267,17 +274,20 @@ class QuorumLog:
             waiting.set_exception(OutcomeUnknown(self.leader_endpoint()))
 
     def on_receipts(self, receipts: Sequence[tuple[int, tuple[Receipt, ...]]]) -> None:
-        """See `node.driver.driver.Waiters`."""
-        self._settled += sum(len(answers) for _, answers in receipts)
+        """See `node.driver.ports.Waiters`."""
+        for _, answers in receipts:
+            self._settled += len(answers)
+            if answers:
+                self._as_of_ms = max(self._as_of_ms, answers[-1].settled_at_ms)
         self._intake.on_receipts(receipts)
 
     def on_abandon(self) -> None:
-        """See `node.driver.driver.Waiters`."""
+        """See `node.driver.ports.Waiters`."""
         self._serving = False
         self._intake.on_abandon()
 
     def on_step(self) -> None:
-        """See `node.driver.driver.Waiters`."""
+        """See `node.driver.ports.Waiters`."""
         replica = self._replica
         was_serving, self._serving = self._serving, replica.serving
         if self._serving and not was_serving:
@@ -294,3 +304,15 @@ class QuorumLog:
         was_accepting, self._accepting = self._accepting, replica.accepting
         if self._accepting and not was_accepting:
             self._intake.propose_admitted()  # a handover was given up: what it held back goes on
+
+
+class _Line(msgspec.Struct, frozen=True):
+    """What is looked at in a line of an export."""
+
+    kind: str
+    index: int = 0
+
+
+def _is_record_above(line: str, index: int) -> bool:
+    read = msgspec.json.decode(line, type=_Line)
+    return read.kind == "record" and read.index > index

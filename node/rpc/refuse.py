@@ -7,9 +7,8 @@ from typing import Any, Final, NoReturn
 import grpc.aio
 
 from node.rpc.errors import Rejection
-from node.rpc.wire_refusal import status_details
+from node.rpc.wire_refusal import DETAILS_KEY, status_details
 
-DETAILS_KEY: Final = "grpc-status-details-bin"
 MESSAGE_CHARACTERS: Final = 1000
 """A longer message would not fit the headers of a reply; the details name every field anyway."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
@@ -18,6 +19,7 @@ import grpc.aio
 
 from coordinator.configuration import ReplicaId
 from node.core.messages import Message
+from node.rpc.doorkeeper import Doorkeeper, Sparingly
 from node.rpc.server import open_channel
 from node.rpc.wire_replication import (
     SERVICE,
@@ -35,6 +37,7 @@ from node.rpc.wire_replication import (
 
 QUEUE_MESSAGES = 1024
 RETRY_S = 0.05
+REJECTED_S = 0.25
 CONNECT_S = 0.5
 WELCOME_S = 1.0
 MESSAGE_BYTES = 16_777_216
@@ -51,13 +54,18 @@ class PeerLink:
         address: str,
         hello: Callable[[], Hello],
         on_refused: Callable[[str], None],
+        on_rejected: Callable[[str, str], None] = lambda node, reason: None,
     ) -> None:
-        """`address` is the peer's `host:port`; `on_refused` is told when nothing listens there."""
+        """`address` is the peer's `host:port`; `on_refused` is told when nothing listens there,
+        `on_rejected`, now and then, why the peer will not hear us (or is not the one meant).
+        """
         self.node = node
         self.connected = False
         self._address = address
         self._hello = hello
         self._on_refused = on_refused
+        self._on_rejected = on_rejected
+        self._sparingly = Sparingly(time.monotonic)
         self._queue: deque[Message] = deque()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -82,13 +90,24 @@ class PeerLink:
     async def _run(self) -> None:
         while True:
             if await self._listens():
-                with contextlib.suppress(grpc.aio.AioRpcError, TimeoutError, OSError):
+                try:
                     await self._converse()
+                except grpc.aio.AioRpcError as problem:
+                    if problem.code() == grpc.StatusCode.FAILED_PRECONDITION:
+                        await self._rejected(problem.details() or "refused without a reason")
+                except OSError:  # a time-out is one, too
+                    pass
                 self.connected = False
                 self._queue.clear()
                 if not await self._listens():
                     continue
             await asyncio.sleep(RETRY_S)
+
+    async def _rejected(self, reason: str) -> None:
+        """A person must put it right: tell one, and do not knock as fast as one could."""
+        if self._sparingly.may_say(reason):
+            self._on_rejected(self.node, reason)
+        await asyncio.sleep(REJECTED_S)
 
     async def _listens(self) -> bool:
         """Does anything take connections there? A refusal is passed on."""
@@ -115,8 +134,15 @@ class PeerLink:
             call = converse()
             await call.write(to_envelope(self._hello()))
             async with asyncio.timeout(WELCOME_S):
-                if not isinstance(await call.read(), Welcome):
-                    return
+                welcome = await call.read()
+            if not isinstance(welcome, Welcome):
+                return
+            if welcome.node != self.node:
+                await self._rejected(
+                    f"{self._address} is {welcome.node}, not {self.node}: correct the addresses "
+                    "in the settings"
+                )
+                return
             self.connected = True
             # The other side says nothing more: this read ends when the stream does.
             ended = asyncio.ensure_future(call.read())
@@ -174,10 +200,16 @@ class ReplicationService:
         sites: Mapping[str, str],
         on_message: Callable[[ReplicaId, Message], None],
         on_stranger: Callable[[str], None],
+        *,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`hello` says who we are; `sites` maps every known peer to its site."""
+        """`hello` says who we are; `sites` maps every known peer to its site. `on_stranger` is
+        told, now and then, who was not let in and why.
+        """
         self._hello = hello
-        self._sites = sites
+        self._door = Doorkeeper(hello, sites, now_s)
+        self._sparingly = Sparingly(now_s)
+        self._now_s = now_s
         self._on_message = on_message
         self._on_stranger = on_stranger
 
@@ -189,29 +221,24 @@ class ReplicationService:
         hello = _read(first)
         if not isinstance(hello, Hello):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a stream begins with a Hello")
-        problem = self._stranger(hello)
+        problem = self._door.problem(hello)
         if problem:
-            self._on_stranger(problem)
+            if self._sparingly.may_say((hello.node, hello.disk_id, problem)):
+                self._on_stranger(problem)
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, problem)
-        us = self._hello()
-        yield Welcome(us.node, us.disk_id)
-        sender = ReplicaId(hello.node, hello.disk_id)
-        async for envelope in requests:
-            message = _read(envelope)
-            if message is None or isinstance(message, Hello):
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a replica's message")
-            self._on_message(sender, message)
-
-    def _stranger(self, hello: Hello) -> str:
-        """Why this peer is not one of ours, "" if it is."""
-        us = self._hello()
-        if hello.cluster != us.cluster:
-            return f"{hello.node} belongs to cluster {hello.cluster!r}, this is {us.cluster!r}"
-        if us.cluster_id and hello.cluster_id and hello.cluster_id != us.cluster_id:
-            return f"{hello.node} carries the data of another cluster ({hello.cluster_id})"
-        if self._sites.get(hello.node) != hello.site:
-            return f"no node {hello.node!r} of site {hello.site!r} is known here"
-        return ""
+        speaker = self._door.let_in(hello)
+        try:
+            us = self._hello()
+            yield Welcome(us.node, us.disk_id)
+            sender = ReplicaId(hello.node, hello.disk_id)
+            async for envelope in requests:
+                message = _read(envelope)
+                if message is None or isinstance(message, Hello):
+                    await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a replica's message")
+                speaker.heard_s = self._now_s()
+                self._on_message(sender, message)
+        finally:
+            self._door.left(speaker)
 
     def handler(self) -> grpc.GenericRpcHandler:
         """What a server adds to offer this service."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
-from node.engine import AuditReport, HandoverAnswer, NodeStatus
+from node.engine import AuditReport, FenceAnswer, HandoverAnswer, NodeStatus, SwitchAnswer
 from proto import control_pb2 as pb
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["Control"].full_name
@@ -47,6 +47,30 @@ def decode_export(raw: bytes) -> int | None:
         return None
 
 
+def decode_switch_site(raw: bytes) -> str | None:
+    """The site a SwitchSiteRequest names, None for other bytes."""
+    try:
+        return pb.SwitchSiteRequest.FromString(raw).site
+    except DecodeError:
+        return None
+
+
+def decode_fence(raw: bytes) -> int | None:
+    """The epoch of a FenceRequest, None for other bytes."""
+    try:
+        return pb.FenceRequest.FromString(raw).epoch
+    except DecodeError:
+        return None
+
+
+def decode_since(raw: bytes) -> int | None:
+    """`after_index` of a SinceRequest, None for other bytes."""
+    try:
+        return pb.SinceRequest.FromString(raw).after_index
+    except DecodeError:
+        return None
+
+
 def encode_status(status: NodeStatus) -> bytes:
     """The bytes of a NodeStatus."""
     return pb.NodeStatus(
@@ -77,12 +101,20 @@ def encode_status(status: NodeStatus) -> bytes:
                 acked_index=peer.acked_index,
                 lag=peer.lag,
                 silent_ms=peer.silent_ms,
+                site=peer.site,
+                feed=peer.feed,
             )
             for peer in status.peers
         ],
         settled=status.settled,
         fsyncs=status.fsyncs,
         cpu_seconds=status.cpu_seconds,
+        mode=status.mode,
+        manoeuvre=status.manoeuvre,
+        last_set_change=status.last_set_change,
+        prune_index=status.prune_index,
+        snapshot=status.snapshot,
+        given_up=status.given_up,
     ).SerializeToString()
 
 
@@ -90,6 +122,26 @@ def encode_handover(answer: HandoverAnswer) -> bytes:
     """The bytes of a HandoverReply."""
     return pb.HandoverReply(
         started=answer.started, target=answer.target, reason=answer.reason
+    ).SerializeToString()
+
+
+def encode_switch_site(answer: SwitchAnswer) -> bytes:
+    """The bytes of a SwitchSiteReply."""
+    return pb.SwitchSiteReply(
+        started=answer.started, target=answer.target, reason=answer.reason
+    ).SerializeToString()
+
+
+def encode_fence(answer: FenceAnswer) -> bytes:
+    """The bytes of a FenceReply."""
+    return pb.FenceReply(
+        promised=answer.promised,
+        promised_epoch=answer.promised_epoch,
+        disk_id=answer.disk_id,
+        last_epoch=answer.last_epoch,
+        last_index=answer.last_index,
+        last_hash=answer.last_hash,
+        commit_index=answer.commit_index,
     ).SerializeToString()
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final
 
+import grpc.aio
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from node.rpc.errors import Rejection
@@ -13,6 +16,9 @@ from proto import settlement_pb2 as pb
 
 ERROR_DOMAIN: Final = "kessai"
 """google.rpc.ErrorInfo's domain on every refusal."""
+
+DETAILS_KEY: Final = "grpc-status-details-bin"
+"""Where a refused call carries its details."""
 
 
 def stream_problem(request_id: int, rejection: Rejection) -> pb.SettleStreamReply:
@@ -32,6 +38,19 @@ def stream_problem(request_id: int, rejection: Rejection) -> pb.SettleStreamRepl
             response_code=rejection.response_code,
         ),
     )
+
+
+def retry_after_ms(error: grpc.aio.AioRpcError) -> int:
+    """How long a refused call was told to wait, in milliseconds; 0 where nothing was said."""
+    for key, value in error.trailing_metadata() or ():
+        if key != DETAILS_KEY or not isinstance(value, bytes):
+            continue
+        retry = error_details_pb2.RetryInfo()
+        with contextlib.suppress(DecodeError):
+            for detail in status_pb2.Status.FromString(value).details:
+                if detail.Unpack(retry):
+                    return int(retry.retry_delay.ToMilliseconds())
+    return 0
 
 
 def status_details(rejection: Rejection) -> bytes:

@@ -103,6 +103,7 @@ def _append_out(message: core.Append) -> Envelope:
             prev_hash=message.prev_hash,
             entries=_entries_out(message.entries),
             commit_index=message.commit_index,
+            floor=message.floor,
         )
     )
 
@@ -116,6 +117,7 @@ def _append_in(message: pb.Append) -> core.Append:
         prev_hash=message.prev_hash,
         entries=_entries_in(message.entries),
         commit_index=message.commit_index,
+        floor=message.floor,
     )
 
 
@@ -171,6 +173,7 @@ _TO: Final[dict[type, Callable[[Any], Envelope]]] = {
             last_epoch=m.last_epoch,
             last_index=m.last_index,
             commit_index=m.commit_index,
+            prune_index=m.prune_index,
         )
     ),
     core.Refuse: lambda m: Envelope(
@@ -194,6 +197,9 @@ _TO: Final[dict[type, Callable[[Any], Envelope]]] = {
     core.Suspect: lambda m: Envelope(suspect=pb.Suspect(epoch=m.epoch)),
     core.Suspicion: lambda m: Envelope(suspicion=pb.Suspicion(epoch=m.epoch, agreed=m.agreed)),
     core.Handover: lambda m: Envelope(handover=pb.Handover(epoch=m.epoch)),
+    core.Offer: lambda m: Envelope(
+        offer=pb.Offer(epoch=m.epoch, index=m.index, entry_epoch=m.entry_epoch, hash=m.hash)
+    ),
 }
 
 _FROM: Final[dict[str, Callable[[Any], core.Message | Hello]]] = {
@@ -202,11 +208,14 @@ _FROM: Final[dict[str, Callable[[Any], core.Message | Hello]]] = {
     "entries": _entries_message_in,
     "hello": lambda m: Hello(m.cluster, m.cluster_id, m.node, m.disk_id, m.site),
     "fence": lambda m: core.Fence(m.epoch, m.configuration_revision),
-    "promise": lambda m: core.Promise(m.epoch, m.last_epoch, m.last_index, m.commit_index),
+    "promise": lambda m: core.Promise(
+        m.epoch, m.last_epoch, m.last_index, m.commit_index, m.prune_index
+    ),
     "refuse": lambda m: core.Refuse(m.epoch, m.promised, m.configuration_revision),
     "mismatch": lambda m: core.Mismatch(m.epoch, m.round, m.hint_index),
     "fetch": lambda m: core.Fetch(m.epoch, m.prev_index, m.prev_epoch, m.prev_hash),
     "suspect": lambda m: core.Suspect(m.epoch),
     "suspicion": lambda m: core.Suspicion(m.epoch, m.agreed),
     "handover": lambda m: core.Handover(m.epoch),
+    "offer": lambda m: core.Offer(m.epoch, m.index, m.entry_epoch, m.hash),
 }

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import time
+from pathlib import Path
 from typing import Final
 
 import apsw
 import msgspec
 
 from node.core.messages import Entry
+from node.core.outputs import Install
+from node.store import installing, pruning
 from node.store.highwater import HighWater
 from node.store.plan import End, Plan
 from node.store.recovery import hash_at
 from node.store.rows import WriteRows
-from node.store.schema import Meta, pack_meta
+from node.store.schema import Meta
 
-_UPDATE: Final = "UPDATE meta SET state = ?, crc = ? WHERE one = 1"
 _INSERT: Final = "INSERT INTO log (idx, epoch, payload, hash) VALUES (?, ?, ?, ?)"
 
 
@@ -53,7 +55,7 @@ class Disk:
             for row in plan.rows:
                 self._insert(row)
             if plan.meta is not self.meta:
-                self._execute(_UPDATE, *pack_meta(plan.meta))
+                self._update(plan.meta)
             started = time.perf_counter()
             self._execute("COMMIT")
         self.meta, self.end = plan.meta, plan.end
@@ -68,12 +70,42 @@ class Disk:
         self._execute("BEGIN IMMEDIATE")
         written = self.rows.flush()
         meta = msgspec.structs.replace(self.meta, applied_index=applied, tallies=self.rows.tallies)
-        self._execute(_UPDATE, *pack_meta(meta))
+        self._update(meta)
         started = time.perf_counter()
         self._execute("COMMIT")
         self.meta = meta
         self.rows.clear()
         self._count(started, 4 + written // 4)
+
+    def prune(self, count: int) -> None:
+        """Drops the first `count` entries of the log; their effect is on disk in the ledger."""
+        self._execute("BEGIN IMMEDIATE")
+        meta = pruning.drop(self._connection, self.meta, count)
+        self._update(meta)
+        started = time.perf_counter()
+        self._execute("COMMIT")
+        self.meta = meta
+        self._count(started, 4 + count // 4)
+
+    def install(self, install: Install, file: Path) -> None:
+        """Makes ledger and log those of the snapshot in `file`, and vouches for it (M4, D5).
+
+        Nothing may wait for `flush`. The high-water record goes down first to what holds before
+        and after, where it stands higher; it covers the snapshot at the end.
+        """
+        assert not self.rows.pending, "what is applied was written before"
+        mark, offer = self._high_water.mark, install.offer
+        if mark.index >= offer.index:
+            applied = self.meta.applied_index
+            chain = hash_at(self._connection, self.meta, applied)
+            assert chain is not None, "what is applied is in the log"
+            self._high_water.cover(mark.promised, applied, chain)
+        started = time.perf_counter()
+        meta = installing.replace(self._connection, install, file, self.meta)
+        self.rows.forget(meta.tallies)
+        self.meta, self.end = meta, End(offer.index, offer.hash)
+        self._high_water.cover(meta.promised, offer.index, offer.hash)
+        self._count(started, file.stat().st_size // 4096)
 
     def checkpoint(self) -> None:
         """Copies the write-ahead log into the database, so that it can start anew."""
@@ -102,6 +134,10 @@ class Disk:
         if after < mark.index:
             self._high_water.cover(mark.promised, after, chain)
         self._execute("DELETE FROM log WHERE idx > ?", after)
+
+    def _update(self, meta: Meta) -> None:
+        statement, bindings = meta.update()
+        self._execute(statement, *bindings)
 
     def _insert(self, row: Entry) -> None:
         self._execute(_INSERT, row.index, row.epoch, row.payload, row.hash)

@@ -1,7 +1,8 @@
 """The data folder: where the files are, who may open it, how a disk is made and put aside (D6).
 
     folder/lock        held by the one process that uses the folder
-    folder/disk/       one replica: settlement.db (SQLite, with its -wal and -shm), high-water
+    folder/disk/       one replica: settlement.db (SQLite, with its -wal and -shm), high-water,
+                       snapshots/ (made here to be fetched, or being fetched: see `snapshots`)
     folder/aside-N/    a former disk, kept for the books
 
 A disk is built under another name and appears by one rename, so it is there whole or not at all;
@@ -20,7 +21,7 @@ from typing import Final
 import apsw
 
 from node.core.messages import GENESIS_HASH
-from node.store import highwater, schema
+from node.store import highwater, schema, space
 from node.store.highwater import Mark
 from node.store.problems import StoreRefused
 
@@ -40,7 +41,7 @@ class Lock:
                 folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
             )
         except OSError as problem:
-            raise StoreRefused(folder, f"cannot be used: {problem.strerror}") from problem
+            raise space.refusal(folder, problem, "cannot be used") from problem
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as problem:
@@ -49,8 +50,12 @@ class Lock:
             raise StoreRefused(
                 folder, f"the folder is in use by another process (pid {holder})"
             ) from problem
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
+        try:
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
+        except OSError as problem:
+            os.close(self._descriptor)
+            raise space.refusal(folder, problem, "cannot be locked") from problem
 
     def release(self) -> None:
         """Gives the folder back."""
@@ -60,7 +65,7 @@ class Lock:
 def make_disk(folder: Path) -> Path:
     """The path of the folder's disk, made new with a random disk id if there is none.
 
-    Raises `StoreRefused` when it cannot be made.
+    Raises `StoreRefused` when it cannot be made, `StoreFull` when only room is missing.
     """
     disk = folder / DISK
     if disk.exists():
@@ -77,7 +82,7 @@ def make_disk(folder: Path) -> Path:
         unfinished.rename(disk)
         _sync_folder(folder)
     except (OSError, apsw.Error) as problem:
-        raise StoreRefused(folder, f"a new disk cannot be made here: {problem}") from problem
+        raise space.refusal(folder, problem, "a new disk cannot be made here") from problem
     return disk
 
 

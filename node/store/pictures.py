@@ -32,6 +32,12 @@ class Pictures:
         self._waiting = [freeze for freeze in self._waiting if freeze.at_index != target]
         return target - entries[0].index + 1
 
+    def pass_over(self, applied: int) -> None:
+        """The ledger stands at `applied` now, without having stood at what lies before it."""
+        waiting, self._waiting = self._waiting, []
+        for freeze in waiting:
+            self.ask(freeze, applied)
+
     def abandon(self, problem: StoreFailed | StoreClosed) -> None:
         """Tells all that there will be none."""
         for freeze in (*self.due, *self._waiting):

@@ -17,6 +17,14 @@ class StoreRefused(Exception):
         self.problem = problem
 
 
+class StoreFull(StoreRefused):
+    """The disk has no room left. Nothing is wrong with what is on it.
+
+    Once there is room again, `Store.open` works, and all that was vouched for is there: whoever
+    meets this waits and tries again.
+    """
+
+
 class StoreFailed(Exception):
     """The store met an error while running and has stopped: it vouches for nothing more."""
 
@@ -27,6 +35,14 @@ class StoreDamaged(Exception):
 
 class StoreClosed(Exception):
     """The store was closed before it could answer."""
+
+
+class SnapshotFailed(Exception):
+    """A snapshot could not be made. The store goes on; ask again later."""
+
+
+class SnapshotDamaged(Exception):
+    """A fetched snapshot that must not be installed: not whole, or not what was offered (M4)."""
 
 
 class Breach(Exception):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import apsw
 
 from node.store.problems import StoreDamaged, StoreFailed
 from node.store.schema import connect
+
+_LOOK_S: Final = 0.001
 
 
 class Guard:
@@ -40,17 +44,32 @@ class Readers:
         self._vfs = vfs
         self._guard = guard
         self._idle: deque[apsw.Connection] = deque()
+        self._inside: set[object] = set()
 
     @contextmanager
     def borrow(self) -> Iterator[apsw.Connection]:
-        """A connection for one short read. Raises `StoreFailed` when the disk or a row is bad."""
-        with self._guard():
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                connection = connect(self._file, self._vfs, cache_kib=8192, readonly=True)
-            yield connection
-        self._idle.append(connection)
+        """A connection for one short read, which `drain` waits for.
+
+        Raises `StoreFailed` when the disk or a row is bad.
+        """
+        token = object()
+        self._inside.add(token)
+        try:
+            with self._guard():
+                try:
+                    connection = self._idle.pop()
+                except IndexError:
+                    connection = connect(self._file, self._vfs, cache_kib=8192, readonly=True)
+                yield connection
+            self._idle.append(connection)
+        finally:
+            self._inside.discard(token)
+
+    def drain(self) -> None:
+        """Waits until the reads that are under way now have ended; others may begin meanwhile."""
+        waiting = self._inside.copy()
+        while not waiting.isdisjoint(self._inside.copy()):
+            time.sleep(_LOOK_S)
 
     def close(self) -> None:
         """Closes the idle connections."""

@@ -14,13 +14,12 @@ from typing import Final
 import apsw
 
 from node.core.messages import Entry, chain_hash
-from node.ledger.storage import Table
-from node.store import rows
+from node.store import rows, space
 from node.store.folder import DATABASE
 from node.store.highwater import HighWater, Mark
 from node.store.plan import End
 from node.store.problems import StoreDamaged, StoreRefused
-from node.store.schema import APPLICATION_ID, FORMAT_VERSION, Meta, Tally, read_meta
+from node.store.schema import APPLICATION_ID, FORMAT_VERSION, Meta, read_meta
 
 _HEADER: Final = b"SQLite format 3\0"
 
@@ -30,8 +29,8 @@ class Recovered:
     """What a disk says of its replica, verified.
 
     `entries` is the end of the log after entry `base_index` (whose epoch and hash are `base_*`):
-    all that is not applied yet, and before that as much as was asked for. `notes`: what an operator
-    should know although nothing was lost.
+    all that is not applied yet, and before that as much as was asked for. The log on disk begins
+    after `prune_index`. `notes`: what an operator should know although nothing was lost.
     """
 
     disk_id: str
@@ -43,6 +42,7 @@ class Recovered:
     base_hash: bytes
     entries: tuple[Entry, ...]
     applied_index: int
+    prune_index: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -72,11 +72,11 @@ def verify(
         meta = read_meta(connection)
         end, recovered = _check_log(connection, meta, high_water.mark, entries_in_memory)
         _check_mark(connection, meta, end, high_water, file)
-        _check_ledger(connection, meta)
+        rows.check_tallies(connection, meta.tallies)
     except StoreDamaged as problem:
         raise StoreRefused(file, str(problem)) from problem
     except apsw.Error as problem:
-        raise StoreRefused(file, f"SQLite cannot read it: {problem}") from problem
+        raise space.refusal(file, problem, "SQLite cannot read it") from problem
     notes = (high_water.note,) if high_water.note else ()
     return replace(recovered, notes=notes), meta, end
 
@@ -87,14 +87,15 @@ def make_durable(
     """Syncs what was verified and lets the high-water record cover it.
 
     The process may have died between writing and syncing: what can be read back need not be on the
-    disk yet, and from now on it may be vouched for. Raises `StoreRefused`.
+    disk yet, and from now on it may be vouched for. Raises `StoreRefused`, or `StoreFull`: then the
+    same disk opens once there is room.
     """
     assert end.hash is not None, "verifying ends with a known hash"
     try:
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         high_water.cover(meta.promised, end.index, end.hash)
     except (apsw.Error, OSError) as problem:
-        raise StoreRefused(disk, f"cannot be written: {problem}") from problem
+        raise space.refusal(disk, problem, "cannot be written") from problem
 
 
 def _check_structure(connection: apsw.Connection, file: Path) -> None:
@@ -118,7 +119,9 @@ def _check_log(
 ) -> tuple[End, Recovered]:
     """Follows the hash chain from the prune point."""
     index, epoch, chain = meta.prune_index, meta.prune_epoch, meta.base_hash
-    last = connection.execute("SELECT max(idx) FROM log").fetchall()[0][0]
+    left, last = connection.execute("SELECT min(idx), max(idx) FROM log").fetchall()[0]
+    if isinstance(left, int) and left <= index:
+        raise StoreDamaged(f"log: entry {left} is there, but it was pruned up to {index}")
     last_index = last if isinstance(last, int) else index
     base_index = max(index, min(meta.applied_index, last_index - entries_in_memory))
     base = (index, epoch, chain)
@@ -139,6 +142,10 @@ def _check_log(
             tail.append(entry)
     if meta.applied_index > index:
         raise StoreDamaged(f"log: ends at {index}, but the ledger has applied {meta.applied_index}")
+    if meta.applied_index < meta.prune_index:
+        raise StoreDamaged(
+            f"log: pruned up to {meta.prune_index}, but the ledger stands at {meta.applied_index}"
+        )
     return End(index, chain), Recovered(
         disk_id=meta.disk_id,
         cluster_id=meta.cluster_id,
@@ -149,6 +156,7 @@ def _check_log(
         base_hash=base[2],
         entries=tuple(tail),
         applied_index=meta.applied_index,
+        prune_index=meta.prune_index,
     )
 
 
@@ -177,22 +185,6 @@ def _check_mark(
             f"log: entry {mark.index} is not the one that was vouched for: another copy of this "
             "disk was put back",
         )
-
-
-def _check_ledger(connection: apsw.Connection, meta: Meta) -> None:
-    """Every row is as it was written, and none is missing or an older one."""
-    for table in Table:
-        count = crc_sum = 0
-        for _, _, crc in rows.scan(connection, table):
-            count += 1
-            crc_sum += crc
-        found = Tally(count, crc_sum % 2**64)
-        stored = meta.tallies.get(table, Tally())
-        if found != stored:
-            raise StoreDamaged(
-                f"ledger {table}: {found.rows} rows with checksum sum {found.crc_sum}, but "
-                f"{stored.rows} with {stored.crc_sum} were written: a row is lost, or an old one"
-            )
 
 
 def hash_at(connection: apsw.Connection, meta: Meta, index: int) -> bytes | None:

@@ -27,6 +27,8 @@ _SELECT: Final = (
     "WHERE tab = ? AND key IN (SELECT CAST(value AS TEXT) FROM carray(?))"
 )
 _SCAN: Final = "SELECT key, value, crc FROM ledger WHERE tab = ? ORDER BY key"
+_EVERY: Final = "SELECT tab, key, value, crc FROM ledger NOT INDEXED"
+_TABLE: Final = {number: table for table, number in TABLE_NUMBER.items()}
 _CHUNK: Final = 128
 _CACHED: Final = (Table.BALANCE, Table.TOTAL)
 _CACHE_ROWS: Final = 50_000
@@ -64,6 +66,29 @@ def check_row(table: Table, key: str, value: bytes, crc: int) -> None:
     """Raises `StoreDamaged` naming the row when its checksum does not match."""
     if row_crc(table, key, value) != crc:
         raise StoreDamaged(f"ledger {table}: the checksum of row {key!r} does not match")
+
+
+def check_tallies(connection: apsw.Connection, tallies: Mapping[str, Tally]) -> None:
+    """Raises `StoreDamaged` unless every row is as it was written, none missing or an older one."""
+    counts = dict.fromkeys(TABLE_NUMBER.values(), 0)
+    crc_sums = dict.fromkeys(TABLE_NUMBER.values(), 0)
+    for number, key, value, crc in connection.execute(_EVERY):
+        table = _TABLE.get(number)
+        if table is None:
+            raise StoreDamaged(f"ledger: row {key!r} is of no table")
+        if not (isinstance(key, str) and isinstance(value, bytes) and isinstance(crc, int)):
+            raise StoreDamaged(f"ledger {table}: a row has values of the wrong type")
+        check_row(table, key, value, crc)
+        counts[number] += 1
+        crc_sums[number] += crc
+    for number, table in _TABLE.items():
+        found = Tally(counts[number], crc_sums[number] % 2**64)
+        stored = tallies.get(table, Tally())
+        if found != stored:
+            raise StoreDamaged(
+                f"ledger {table}: {found.rows} rows with checksum sum {found.crc_sum}, but "
+                f"{stored.rows} with {stored.crc_sum} were written: a row is lost, or an old one"
+            )
 
 
 class ReadRows:
@@ -121,6 +146,12 @@ class WriteRows:
         self.changes: dict[Table, dict[str, bytes]] = {table: {} for table in Table}
         # The checksum each row had before these changes; None where there was no row.
         self._before: dict[Table, dict[str, int | None]] = {table: {} for table in Table}
+
+    def forget(self, tallies: Mapping[str, Tally]) -> None:
+        """Forgets all that is kept in memory: other rows were put in place, with these tallies."""
+        self._cache = {table: {} for table in _CACHED}
+        self._tallies = dict(tallies)
+        self.clear()
 
     def get(self, table: Table, keys: Collection[str]) -> dict[str, bytes]:
         """See `LedgerStorage.get`."""

@@ -19,22 +19,32 @@ from node.ledger.storage import Table
 from node.store.problems import StoreDamaged
 
 APPLICATION_ID: Final = 0x4B455353  # "KESS"
+SNAPSHOT_APPLICATION_ID: Final = 0x4B45534E  # "KESN": never taken for a disk
 FORMAT_VERSION: Final = 1
+
+WAL_BYTES_KEPT: Final = 64 * 1024 * 1024
+"""How large the file of the write-ahead log stays once its content is in the database."""
 
 TABLE_NUMBER: Final = {Table.RECORD: 1, Table.BALANCE: 2, Table.TOTAL: 3, Table.CLOSING: 4}
 """How `ledger.tab` names the ledger's tables."""
 
-_TABLES: Final = f"""
-CREATE TABLE log (
+LEDGER_INDEX: Final = "CREATE UNIQUE INDEX ledger_key ON ledger (tab, key)"
+"""Without it, a key that is there might not be found."""
+
+_LOG: Final = """log (
     idx INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, payload BLOB NOT NULL, hash BLOB NOT NULL
-) STRICT;
-CREATE TABLE ledger (
+) STRICT"""
+_LEDGER: Final = """ledger (
     tab INTEGER NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, crc INTEGER NOT NULL
-) STRICT;
-CREATE UNIQUE INDEX ledger_key ON ledger (tab, key);
-CREATE TABLE meta (
+) STRICT"""
+_META: Final = """meta (
     one INTEGER PRIMARY KEY CHECK (one = 1), state TEXT NOT NULL, crc INTEGER NOT NULL
-) STRICT;
+) STRICT"""
+_TABLES: Final = f"""
+CREATE TABLE {_LOG};
+CREATE TABLE {_LEDGER};
+{LEDGER_INDEX};
+CREATE TABLE {_META};
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {FORMAT_VERSION};
 """
@@ -61,13 +71,16 @@ class Meta(msgspec.Struct, frozen=True):
     prune_index: int = 0
     prune_epoch: int = 0
     prune_hash: str = GENESIS_HASH.hex()
-    prune_totals: str = ""
     tallies: dict[str, Tally] = {}
 
     @property
     def base_hash(self) -> bytes:
         """The chain hash at the prune point, before the first entry kept."""
         return bytes.fromhex(self.prune_hash)
+
+    def update(self) -> tuple[str, tuple[str, int]]:
+        """The statement that makes this the row, and its bindings."""
+        return "UPDATE main.meta SET state = ?, crc = ? WHERE one = 1", pack_meta(self)
 
 
 def row_crc(table: Table, key: str, value: bytes) -> int:
@@ -91,6 +104,8 @@ def connect(
     connection.execute("PRAGMA synchronous = FULL").fetchall()
     connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall()
     connection.execute("PRAGMA mmap_size = 0").fetchall()
+    # A write-ahead log that has grown gives its room back: beside a long read, or an installation.
+    connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT}").fetchall()
     connection.execute(f"PRAGMA cache_size = -{cache_kib}").fetchall()
     return connection
 
@@ -109,15 +124,27 @@ def create(file: Path, disk_id: str) -> None:
         connection.close()
 
 
+def snapshot_tables(schema: str) -> str:
+    """Statements that make a snapshot of the empty, attached database `schema`: no log, no index.
+
+    Rows are copied in their order, and their order by key is the receiver's to make.
+    """
+    return (
+        f"CREATE TABLE {schema}.{_LEDGER}; CREATE TABLE {schema}.{_META}; "
+        f"PRAGMA {schema}.application_id = {SNAPSHOT_APPLICATION_ID}; "
+        f"PRAGMA {schema}.user_version = {FORMAT_VERSION}"
+    )
+
+
 def pack_meta(meta: Meta) -> tuple[str, int]:
     """The row's two columns."""
     state = msgspec.json.encode(meta)
     return state.decode(), zlib.crc32(state)
 
 
-def read_meta(connection: apsw.Connection) -> Meta:
+def read_meta(connection: apsw.Connection, schema: str = "main") -> Meta:
     """The row. Raises `StoreDamaged` when it is not there or not what was written."""
-    for state, crc in connection.execute("SELECT state, crc FROM meta WHERE one = 1"):
+    for state, crc in connection.execute(f"SELECT state, crc FROM {schema}.meta WHERE one = 1"):
         if isinstance(state, str) and zlib.crc32(state.encode()) == crc:
             return msgspec.json.decode(state, type=Meta)
         raise StoreDamaged("table meta: the checksum of its row does not match")

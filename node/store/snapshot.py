@@ -47,9 +47,12 @@ class Snapshot:
         self.connection.close()
 
 
-def take(file: Path, vfs: str | None) -> Snapshot:
-    """Freezes what is committed now. Raises `apsw.Error`, `StoreDamaged`."""
-    connection = connect(file, vfs, cache_kib=8192, readonly=True)
+def take(file: Path, vfs: str | None, *, readonly: bool = True) -> Snapshot:
+    """Freezes what is committed now. Raises `apsw.Error`, `StoreDamaged`.
+
+    Only if not `readonly` can its connection write to a file that it attaches.
+    """
+    connection = connect(file, vfs, cache_kib=8192, readonly=readonly)
     try:
         connection.execute("BEGIN").fetchall()
         meta = read_meta(connection)

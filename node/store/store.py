@@ -10,24 +10,26 @@ from typing import Final
 
 import apsw
 
-from node.core.messages import Entry
-from node.core.outputs import Write
+from node.core.messages import Entry, Offer
+from node.core.outputs import Install, Write
 from node.ledger import admission, book, queries
 from node.ledger.commands import Command, Receipt, ServiceTotal
 from node.ledger.refusals import Refusal
-from node.store import audit, folder, recovery
+from node.store import audit, checking, folder, recovery, space
 from node.store.audit import AuditReport
+from node.store.copying import Copier
 from node.store.disk import Disk
 from node.store.export import lines
 from node.store.faults import DiskFaults, FaultyVfs
 from node.store.highwater import HighWater
-from node.store.problems import StoreClosed, StoreFailed, StoreRefused
+from node.store.problems import StoreClosed, StoreFailed
 from node.store.reader import Guard, Readers
 from node.store.recovery import Recovered
 from node.store.rows import ReadRows
 from node.store.schema import connect
 from node.store.snapshot import Snapshot
-from node.store.work import Apply, Bind, Fail, Freeze, Listener
+from node.store.snapshots import SnapshotFile, Snapshots
+from node.store.work import Apply, Bind, Fail, Freeze, Listener, Prune, Replace
 from node.store.writer import FLUSH_ROWS, ApplyEntry, Writer
 
 WRITER_CACHE_KIB: Final = 65536
@@ -49,6 +51,7 @@ class Store:
         database: Path,
         disk: Disk,
         writer: Writer,
+        snapshots: Snapshots,
     ) -> None:
         """For `open` only."""
         self._node = node
@@ -60,6 +63,8 @@ class Store:
         self._closed = False
         self._guard = Guard(database, lambda reason: writer.queue.put(Fail(reason)))
         self._readers = Readers(database, vfs.name if vfs else None, self._guard)
+        self._snapshots = snapshots
+        self._copier = Copier(snapshots, lambda: self._freeze(0, copying=True), self._guard)
 
     @staticmethod
     def open(
@@ -76,9 +81,12 @@ class Store:
         `entries_in_memory`: how many entries at the end of the log to hand over (more if more are
         not applied). `fault_file`: see `node.store.faults`; only for drills. `flush_rows`: how many
         changed ledger rows to gather in memory before they are written.
-        Raises `StoreRefused` naming the file and what is wrong; nothing is changed then.
+        Raises `StoreRefused` naming the file and what is wrong; nothing is changed then. Where only
+        room on the disk is missing that is `StoreFull`: try again when there is some.
         """
+        snapshots = Snapshots(path / folder.DISK)
         with ExitStack() as opened:
+            opened.push(snapshots.make_room_if_full)
             lock = folder.Lock(path)
             opened.callback(lock.release)
             disk = folder.make_disk(path)
@@ -94,14 +102,15 @@ class Store:
             try:
                 connection = connect(database, vfs_name, WRITER_CACHE_KIB)
             except apsw.Error as problem:
-                raise StoreRefused(database, f"SQLite cannot open it: {problem}") from problem
+                raise space.refusal(database, problem, "SQLite cannot open it") from problem
             opened.callback(connection.close)
             recovered, meta, end = recovery.verify(connection, disk, high_water, entries_in_memory)
+            snapshots.sweep(meta.applied_index)
             recovery.make_durable(connection, disk, high_water, meta, end)
             opened.pop_all()
         held = Disk(connection, high_water, meta, end)
         writer = Writer(held, database, vfs_name, apply_entry, flush_rows)
-        return Store(node, lock, vfs, database, held, writer), recovered
+        return Store(node, lock, vfs, database, held, writer, snapshots), recovered
 
     @staticmethod
     def set_aside(path: Path) -> Path:
@@ -126,6 +135,58 @@ class Store:
         """Queues committed entries, next in order; `Listener.applied` reports them."""
         if entries and not self._writer.failure:
             self._writer.queue.put(Apply(tuple(entries)))
+
+    def prune(self, index: int) -> None:
+        """Says that the log up to `index` is not needed any more; returns at once.
+
+        The writer drops it in pieces, in moments without work, and never above the applied index
+        that is on disk; see `prune_index` for how far it is. Each piece is a commit: ask in strides
+        of many entries.
+        """
+        if not self._writer.failure:
+            self._writer.queue.put(Prune(index))
+
+    @property
+    def prune_index(self) -> int:
+        """The log on disk begins after this index. From any thread."""
+        return self._disk.meta.prune_index
+
+    def make_snapshot(self) -> Future[SnapshotFile]:
+        """A copy of the ledger for a peer to fetch, made on another thread (M4).
+
+        The one made last is given again while the log that follows it is there; all who ask at once
+        get one. It replaces the one before. The future fails with `SnapshotFailed` (say, no room
+        left; the store goes on), `StoreFailed` or `StoreClosed`.
+        """
+        self._check()
+        return self._copier.ask(self.prune_index)
+
+    def snapshot_file(self, index: int, chain: bytes) -> SnapshotFile | None:
+        """The snapshot made here at `index` with this chain hash, if it is still kept."""
+        return self._snapshots.find(index, chain)
+
+    def snapshot_part(self, index: int, chain: bytes) -> Path:
+        """Where to put the snapshot fetched for this offer together; other offers' are removed.
+
+        Found again after a restart. Raises `OSError`.
+        """
+        return self._snapshots.part(index, chain)
+
+    def check_snapshot(self, path: Path, offer: Offer) -> None:
+        """Reads a fetched file through: it is whole, of this cluster, and what was offered.
+
+        Raises `SnapshotDamaged` naming what is wrong. Takes as long as reading it all.
+        """
+        checking.check(path, offer, self._disk.meta.cluster_id)
+
+    def install(self, install: Install, path: Path) -> None:
+        """Queues the durable step of `install`, from the checked file at `path` (M4).
+
+        Done after what was asked before, in one transaction; then `Listener.persisted` names it,
+        the ledger stands at the offer's index, the log begins after it, and the file is removed.
+        """
+        if not self._writer.failure:
+            self._writer.queue.put(Replace(install, path, self._readers.drain))
 
     def bind_cluster(self, cluster_id: str) -> None:
         """Makes this disk one of `cluster_id`: durable when it returns, and for good (E1).
@@ -207,6 +268,7 @@ class Store:
         if self._closed:
             return
         self._closed = True
+        self._copier.stop()
         # The writer's connection is the last to close: that one empties the write-ahead log.
         self._writer.stop(self._readers.close)
         if self._vfs is not None:
@@ -216,15 +278,15 @@ class Store:
     @contextmanager
     def _reading(self) -> Iterator[ReadRows]:
         self._check()
-        # Taken before the connection reads: what is written in between is seen twice, not missed.
-        changes = self._writer.changes
         with self._readers.borrow() as connection:
-            yield ReadRows(connection, changes)
+            # Taken before the connection reads: what is written in between is seen twice, not
+            # missed. Not before it is borrowed: an installation waits for who holds changes.
+            yield ReadRows(connection, self._writer.changes)
 
-    def _freeze(self, at_index: int) -> Future[Snapshot]:
+    def _freeze(self, at_index: int, *, copying: bool = False) -> Future[Snapshot]:
         self._check()
         done: Future[Snapshot] = Future()
-        self._writer.queue.put(Freeze(at_index, done))
+        self._writer.queue.put(Freeze(at_index, done, copying))
         return done
 
     def _check(self) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from node.core.messages import Entry
-from node.core.outputs import Write
+from node.core.outputs import Install, Write
 from node.ledger.commands import Receipt
 from node.store.snapshot import Snapshot
 
@@ -16,7 +18,10 @@ class Listener(Protocol):
     """Called on the writer thread. It must return quickly and not call the store back."""
 
     def persisted(self, number: int) -> None:
-        """Every write up to `number` is on disk, and so is the high-water record (D2, D5)."""
+        """Every write up to `number` is on disk, and so is the high-water record (D2, D5).
+
+        Where it was an installation, the ledger stands at the offer's index from now on.
+        """
         ...
 
     def applied(self, index: int, receipts: list[tuple[int, tuple[Receipt, ...]]]) -> None:
@@ -28,7 +33,10 @@ class Listener(Protocol):
         ...
 
     def failed(self, reason: str) -> None:
-        """The store met an error and has stopped; called once, and nothing is called after it."""
+        """The store met an error and has stopped; called once, and nothing is called after it.
+
+        The reason begins with `node.store.space.FULL` where only room is missing.
+        """
         ...
 
 
@@ -49,10 +57,30 @@ class Bind:
 
 @dataclass(frozen=True, slots=True)
 class Freeze:
-    """A picture of everything at exactly the applied index `at_index`; 0: as it is now."""
+    """A picture of everything at exactly the applied index `at_index`; 0: as it is now.
+
+    `copying`: to be written to a file, which its connection can then have attached.
+    """
 
     at_index: int
     done: Future[Snapshot]
+    copying: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prune:
+    """Drop the log up to `index`, when there is time."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Install the snapshot in `file`; `drain` waits for readers that may see rows of before."""
+
+    install: Install
+    file: Path
+    drain: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +95,4 @@ class Stop:
     """Finish what was asked before, then end."""
 
 
-Work = Write | Apply | Bind | Freeze | Fail | Stop
+Work = Write | Apply | Bind | Freeze | Prune | Replace | Fail | Stop

@@ -33,13 +33,14 @@ import msgspec
 from node.core.outputs import Write
 from node.ledger.commands import Receipt
 from node.ledger.storage import LedgerStorage
-from node.store import snapshot
+from node.store import installing, snapshot, space
 from node.store.disk import Disk
 from node.store.pictures import Pictures
 from node.store.plan import BYTES_MAX, Plan
 from node.store.problems import StoreClosed, StoreFailed, StoreRefused
+from node.store.pruning import POSTPONED_AT_MOST, ROWS, Pruning
 from node.store.rows import Changes
-from node.store.work import Apply, Bind, Fail, Freeze, Listener, Stop, Work
+from node.store.work import Apply, Bind, Fail, Freeze, Listener, Prune, Replace, Stop, Work
 
 ApplyEntry = Callable[[LedgerStorage, int, bytes], tuple[Receipt, ...]]
 
@@ -77,6 +78,7 @@ class Writer:
         self._flush_rows = flush_rows
         self._backlog: deque[Work] = deque()
         self._pictures = Pictures()
+        self._pruning = Pruning()
         self._stopping = False
         self._listener: Listener | None = None
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -114,23 +116,25 @@ class Writer:
     def _run(self) -> None:
         try:
             while not self._stopping:
-                self._backlog.append(self.queue.get())
+                # While there is something to prune, an empty queue is the moment for it.
+                if not (self.queue.empty() and self._pruning.waiting(self._disk.meta)):
+                    self._backlog.append(self.queue.get())
                 while not self.queue.empty():
                     self._backlog.append(self.queue.get_nowait())
                 while self._backlog and not self._stopping:
                     self._round()
                 self._tidy()
         except Exception as problem:
-            self._fail(f"{type(problem).__name__}: {problem}")
+            self._fail(space.reason(problem, self._database.parent))
 
     def _round(self) -> None:
         """One transaction from the front of the backlog, and the pictures that are due after it."""
         plan = Plan(self._disk.meta, self._disk.end, self._applied)
         while self._backlog and plan.size < BYTES_MAX and not self._pictures.due:
-            if isinstance(self._backlog[0], Bind | Stop | Fail):
+            if isinstance(self._backlog[0], Bind | Replace | Stop | Fail):
                 self._perform(plan)
                 self._alone(self._backlog.popleft())
-                return
+                break
             match work := self._backlog.popleft():
                 case Write():
                     plan.add_write(work)
@@ -138,7 +142,10 @@ class Writer:
                     self._gather(plan, work)
                 case Freeze():
                     self._pictures.ask(work, plan.applied)
-        self._perform(plan)
+                case Prune(index):
+                    self._pruning.ask(index)
+        else:
+            self._perform(plan)
         while self._pictures.due:
             self._freeze(self._pictures.due.pop())
 
@@ -160,18 +167,36 @@ class Writer:
                         raise
                 else:
                     done.set_result(None)
+            case Replace():
+                self._replace(work)
             case Fail(reason):
                 raise StoreFailed(reason)
             case Stop():
                 self._disk.flush(self._applied)
                 self._stopping = True
 
+    def _replace(self, work: Replace) -> None:
+        installing.permit(work.install, self._disk.meta, self._applied)
+        # Readers lay what is not written yet over what they find on disk: there is none of it now,
+        # and nobody is left who still holds some, when the rows below become others.
+        self._disk.flush(self._applied)
+        work.drain()
+        self._disk.install(work.install, work.file)
+        self._applied = work.install.offer.index
+        if self._listener is not None:
+            self._listener.persisted(work.install.number)
+        with contextlib.suppress(OSError):
+            work.file.unlink()
+        self._pictures.pass_over(self._applied)
+
     def _freeze(self, freeze: Freeze) -> None:
         if not freeze.done.set_running_or_notify_cancel():
             return
         try:
             self._disk.flush(self._applied)
-            freeze.done.set_result(snapshot.take(self._database, self._vfs))
+            freeze.done.set_result(
+                snapshot.take(self._database, self._vfs, readonly=not freeze.copying)
+            )
         except Exception as problem:
             freeze.done.set_exception(problem)
             raise
@@ -199,6 +224,9 @@ class Writer:
             or self._applied - self._disk.meta.applied_index >= _FLUSH_ENTRIES
         ):
             self._disk.flush(self._applied)
+        due = self._pruning.waiting(self._disk.meta)
+        if due and (self.queue.empty() or due >= POSTPONED_AT_MOST):
+            self._disk.prune(min(due, ROWS))
         if self._disk.pages >= CHECKPOINT_PAGES * patience:
             self._disk.checkpoint()
 

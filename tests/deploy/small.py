@@ -1,4 +1,4 @@
-"""A topology of three nodes and three etcd members on free ports, and a cluster of stub nodes."""
+"""Topologies of one and two sites on free ports, and clusters of stub programs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from deploy.lab.parts import Launcher, here
 from deploy.lab.processes import Cluster
-from deploy.topology import EtcdMember, Node, Site, Topology
+from deploy.topology import Coordinator, EtcdMember, Node, Site, Topology
 
 
 def free_addresses(count: int) -> list[str]:
@@ -39,17 +40,57 @@ def topology(cluster: str = "small") -> Topology:
     )
 
 
+def two_sites(cluster: str = "small") -> Topology:
+    """Nodes a1, a2, b1, b2, an etcd member and a coordinator in each site and in a third place."""
+    address = iter(free_addresses(18))
+
+    def site(name: str) -> Site:
+        return Site(
+            name,
+            tuple(
+                Node(f"{name}{number}", next(address), next(address), next(address))
+                for number in (1, 2)
+            ),
+        )
+
+    places = ("a", "b", "witness")
+    return Topology(
+        cluster=cluster,
+        active_site="a",
+        copies_min=2,
+        sites=(site("a"), site("b")),
+        etcd=tuple(
+            EtcdMember(f"e{number}", place, next(address), next(address))
+            for number, place in enumerate(places, 1)
+        ),
+        coordinators=tuple(Coordinator(f"c{place[0]}", place) for place in places),
+    )
+
+
+def stub_watcher(settings: Path) -> Sequence[str]:
+    """Runs tests/deploy/stub_coordinator.py in the place of a coordinator."""
+    return [sys.executable, "-m", "tests.deploy.stub_coordinator", str(settings)]
+
+
 def stub_command(settings: Path) -> Sequence[str]:
     """Runs tests/deploy/stub_node.py in the place of a node."""
     return [sys.executable, "-m", "tests.deploy.stub_node", str(settings)]
 
 
-def stub_cluster(root: Path, made_of: Topology | None = None, *, owned: bool = True) -> Cluster:
-    """A cluster of stub nodes and real etcd members; its first configuration is not made."""
+def stub_cluster(
+    root: Path,
+    made_of: Topology | None = None,
+    *,
+    owned: bool = True,
+    launcher: Launcher = here,
+) -> Cluster:
+    """A cluster of stubs and real etcd members; its first configuration is not made."""
     return Cluster(
         made_of or topology(),
         root,
         owned=owned,
         initialise=lambda made: None,
         command=stub_command,
+        watcher=stub_watcher,
+        launcher=launcher,
     )

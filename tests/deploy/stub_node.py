@@ -1,8 +1,8 @@
 """A program that stands in for a settlement node: it answers Status and does nothing else.
 
-It leads if its name is the first of the cluster's and all others answer too, so that a cluster
-of it becomes ready. A file `refuse` in its data folder makes it end at once; a file `stubborn`
-makes it deaf to SIGTERM.
+It leads if its name is the first of the cluster's, so that a cluster of it becomes ready. A file
+`refuse` in its data folder makes it end at once; a file `stubborn` makes it deaf to SIGTERM. With
+`--new-disk` it empties its data folder first.
 """
 
 from __future__ import annotations
@@ -53,6 +53,9 @@ def main() -> None:
     """Serve until SIGTERM."""
     settings = load(Path(sys.argv[1]))
     folder = Path(settings.folder)
+    if "--new-disk" in sys.argv[2:]:
+        for path in folder.iterdir():
+            path.unlink()
     if (folder / "refuse").exists():
         sys.exit("log.sqlite: the chain hash of entry 12 does not match")
     stop = threading.Event()

@@ -6,12 +6,23 @@ from pathlib import Path
 
 import pytest
 
+import coordinator.settings
+from coordinator.settings import Switching
 from deploy import topology
 from node import settings
+
+ONE_SITE = topology.FOLDER / "one-site-3node.toml"
 
 
 @pytest.fixture
 def text() -> str:
+    """One site."""
+    return ONE_SITE.read_text()
+
+
+@pytest.fixture
+def two() -> str:
+    """Two sites, with coordinators."""
     return topology.DEFAULT.read_text()
 
 
@@ -34,10 +45,38 @@ def test_every_topology_that_ships_is_good() -> None:
 
 def test_the_default_is_what_the_documents_say() -> None:
     loaded = topology.load(topology.DEFAULT)
-    assert [node.name for node in loaded.nodes] == ["a1", "a2", "a3"]
+    assert [node.name for node in loaded.nodes] == ["a1", "a2", "a3", "b1", "b2", "b3"]
     assert loaded.nodes[0].terminals == "127.0.0.1:7101"
+    assert loaded.nodes[5].metrics == "127.0.0.1:7313"
     assert loaded.copies_min == 2
     assert loaded.timings == settings.Timings()
+    assert loaded.limits == settings.Limits()
+    assert loaded.switching == Switching()
+
+
+def test_what_stands_at_a_place() -> None:
+    loaded = topology.load(topology.DEFAULT)
+    assert loaded.places() == ("a", "b", "witness")
+    assert loaded.at("a") == ("a1", "a2", "a3", "e1", "ca")
+    assert loaded.at("b") == ("b1", "b2", "b3", "e2", "cb")
+    assert loaded.at("witness") == ("e3", "cw")
+    with pytest.raises(KeyError):
+        loaded.at("c")
+    assert topology.load(ONE_SITE).places() == ("a",)
+
+
+def test_settings_of_a_coordinator_are_those_it_reads(tmp_path: Path) -> None:
+    made = topology.load(topology.DEFAULT).coordinator_settings("cw")
+    path = tmp_path / "cw.json"
+    path.write_bytes(coordinator.settings.dump(made))
+    read = coordinator.settings.load(path)
+    assert read == made
+    assert read.place == "witness"
+    assert [node.node for node in read.nodes] == ["a1", "a2", "a3", "b1", "b2", "b3"]
+    assert read.nodes[3].site == "b"
+    assert read.nodes[3].terminals == "127.0.0.1:7111"
+    with pytest.raises(KeyError):
+        topology.load(topology.DEFAULT).coordinator_settings("cx")
 
 
 def test_settings_of_a_node_are_those_the_node_reads(tmp_path: Path) -> None:
@@ -47,13 +86,13 @@ def test_settings_of_a_node_are_those_the_node_reads(tmp_path: Path) -> None:
     read = settings.load(path)
     assert read == made
     assert read.terminals == "127.0.0.1:7102"
-    assert [peer.node for peer in read.others] == ["a1", "a3"]
+    assert [peer.node for peer in read.others] == ["a1", "a3", "b1", "b2", "b3"]
     assert read.etcd == ("127.0.0.1:7401", "127.0.0.1:7402", "127.0.0.1:7403")
 
 
 def test_settings_of_an_unknown_node() -> None:
     with pytest.raises(KeyError):
-        topology.load(topology.DEFAULT).settings("b1", Path("x"))
+        topology.load(topology.DEFAULT).settings("b9", Path("x"))
 
 
 @pytest.mark.parametrize(
@@ -65,7 +104,7 @@ def test_settings_of_an_unknown_node() -> None:
         ("copies_min = 2", "copies_mni = 2", "copies_mni: unknown key; did you mean 'copies_min'?"),
         ("copies_min = 2", "", "copies_min: expected, and missing"),
         ('active_site = "a"', 'active_site = "b"', "active_site: expected one of the sites (a)"),
-        ('cluster = "renewed"', 'cluster = "a/b"', "cluster: expected a name of small letters"),
+        ('cluster = "one-site"', 'cluster = "a/b"', "cluster: expected a name of small letters"),
         ("127.0.0.1:7102", "127.0.0.1:7101", "sites[0].nodes[1].terminals: '127.0.0.1:7101' is"),
         ("127.0.0.1:7502", "127.0.0.1:7301", "etcd[1].peers: '127.0.0.1:7301' is already"),
         ('name = "a2"', 'name = "a1"', "sites[0].nodes[1].name: 'a1' is already"),
@@ -74,7 +113,12 @@ def test_settings_of_an_unknown_node() -> None:
         (":7203", ":80", "sites[0].nodes[2].peers: expected a port from 1024 to 65535, not 80"),
         ("127.0.0.1:7203", "7203", "sites[0].nodes[2].peers: expected host:port"),
         ("127.0.0.1:7203", "nodes:7203", "sites[0].nodes[2].peers: expected an IP address"),
-        ("127.0.0.1:7203", "198.18.0.1:7203", "sites[0].nodes[2].peers: expected a loopback"),
+        ("127.0.0.1:7203", "192.0.2.1:7203", "sites[0].nodes[2].peers: expected a loopback"),
+        (
+            'place = "a"',
+            'place = "b"',
+            "etcd[0].place: expected a site or the witness (a, witness)",
+        ),
         ('metrics = "127.0.0.1:7303"', "", "sites[0].nodes[2].metrics: expected, and missing"),
         ('client = "127.0.0.1:7403"', "", "etcd[2].client: expected, and missing"),
         ("heartbeat_ms = 50", "heartbeat = 50", "timings.heartbeat: unknown key; did you mean"),
@@ -111,13 +155,55 @@ def test_no_file(tmp_path: Path) -> None:
         topology.load(tmp_path / "none.toml")
 
 
-def test_a_second_site_fits_the_shape(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('name = "b"', 'name = "witness"', "sites[1].name: expected another one: 'witness' is"),
+        ('place = "b"', 'place = "c"', "etcd[1].place: expected a site or the witness (a, b, wit"),
+        ('place = "b"', 'place = "witness"', "etcd: expected a member in site 'b'"),
+        ('place = "witness"', 'place = "a"', "etcd: expected no majority in site 'a' (e1, e3)"),
+        (
+            'name = "cb"\nplace = "b"',
+            'name = "cb"\nplace = "a"',
+            "coordinators: expected one in each of three places (a, b, witness), of which two "
+            "agree; none in b",
+        ),
+        ('name = "cb"', 'name = "a1"', "coordinators[1].name: 'a1' is already sites[0].nodes[0]"),
+        ('mode = "automatic"', 'mode = "auto"', "switching.mode: expected one of automatic, man"),
+        ("probe_ms = 250", "probe = 250", "switching.probe: unknown key; did you mean 'probe_ms'"),
+        ("probe_ms = 250", "probe_ms = 0", "switching.probe_ms: expected at least 1 millisecond"),
+        ("fresh_ms = 1500", "fresh_ms = 700", "switching.fresh_ms: expected at least probe_ms"),
+        ("agree_ms = 1200", "agree_ms = 700", "switching.move_leader_ms: expected less than agr"),
+        ("[switching]", "[[sites]]\nname='c'\nnodes=[]\n[switching]", "sites: expected one or"),
+    ],
+)
+def test_a_mistake_about_two_sites_is_named(
+    tmp_path: Path, two: str, old: str, new: str, words: str
+) -> None:
+    assert old in two
+    assert refusal(tmp_path, two.replace(old, new, 1)).startswith(words)
+
+
+def test_two_coordinators_in_one_place(tmp_path: Path, two: str) -> None:
+    words = refusal(tmp_path, two + '\n[[coordinators]]\nname = "cx"\nplace = "a"\n')
+    assert words.startswith("coordinators[3].place: 'a' is already coordinators[0].place")
+
+
+def test_one_site_needs_no_coordinator(tmp_path: Path, text: str) -> None:
+    words = refusal(tmp_path, text + '\n[[coordinators]]\nname = "ca"\nplace = "a"\n')
+    assert words == "coordinators: expected none: with one site there is nothing to switch to"
+
+
+def test_two_sites_may_do_without_coordinators(tmp_path: Path, two: str) -> None:
     path = tmp_path / "two.toml"
-    path.write_text(
-        text.replace("copies_min = 2", "copies_min = 3")
-        + '\n[[sites]]\nname = "b"\n[[sites.nodes]]\nname = "b1"\n'
-        'terminals = "127.0.0.1:7111"\npeers = "127.0.0.1:7211"\nmetrics = "127.0.0.1:7311"\n'
-    )
+    path.write_text(two[: two.index("[[coordinators]]")])
     loaded = topology.load(path)
-    assert loaded.site_of("b1") == "b"
+    assert loaded.coordinators == ()
+    assert loaded.at("witness") == ("e3",)
     assert {peer.site for peer in loaded.settings("a1", tmp_path).others} == {"a", "b"}
+
+
+def test_hosts_in_network_namespaces_have_addresses_of_their_own(tmp_path: Path, two: str) -> None:
+    path = tmp_path / "apart.toml"
+    path.write_text(two.replace("127.0.0.1:7101", "198.18.1.11:7101").replace("7102", "7101"))
+    assert topology.load(path).nodes[0].terminals == "198.18.1.11:7101"

@@ -8,6 +8,7 @@ from array import array
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import islice
+from pathlib import Path
 
 import grpc
 import grpc.aio
@@ -15,11 +16,21 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
+from deploy.lab.processes import HOME
 from loadtest.bench import echo, load
 from loadtest.bench.command import bench
 from loadtest.bench.front import BurstEngine
 from loadtest.bench.load import BenchError, Sample
-from loadtest.bench.rounds import Comparison, Measured, Spread, Target, compare
+from loadtest.bench.rounds import (
+    Comparison,
+    Counters,
+    Ground,
+    Measured,
+    Spread,
+    Target,
+    compare,
+    measure,
+)
 from node.metrics import Metrics
 from node.rpc.server import build_server, listen, open_channel
 from node.rpc.settlement import SettlementService
@@ -55,13 +66,32 @@ async def test_every_answer_is_timed_once(drive: object, handler: object) -> Non
     assert sample.rate == sample.answers / sample.seconds
 
 
+def echo_at(name: str, address: str, order: list[str] | None = None) -> Target:
+    """A server of this very process as a target; each time it is made ready goes to `order`."""
+
+    def ready() -> Ground:
+        if order is not None:
+            order.append(name)
+        return Ground(address)
+
+    return Target(name, ready, lambda: {"server": (os.getpid(),)})
+
+
 async def test_rounds_are_taken_in_turns_and_compared_in_pairs() -> None:
     said: list[str] = []
-    counted = iter([(0, 0), (300, 10), (300, 10), (600, 20)])
+    counted = iter(
+        [Counters(0, 0, 5), Counters(300, 10, 5), Counters(300, 10, 5), Counters(600, 20, 6)]
+    )
     async with serving(echo.handler()) as base, serving(front()) as tried:
         (comparison,) = await compare(
-            Target("echo", base, {"server": os.getpid()}),
-            Target("front", tried, {"server": os.getpid()}, lambda: next(counted)),
+            [
+                echo_at("echo", base),
+                Target(
+                    "front",
+                    lambda: Ground(tried, lambda: next(counted)),
+                    lambda: {"server": (os.getpid(),)},
+                ),
+            ],
             modes=["unary"],
             in_flight=[4],
             rounds=2,
@@ -69,11 +99,50 @@ async def test_rounds_are_taken_in_turns_and_compared_in_pairs() -> None:
             warm_up=0.0,
             say=said.append,
         )
-    assert len(comparison.base) == len(comparison.tried) == len(said) == 2
-    assert [each.settlements_per_fsync for each in comparison.tried] == [30.0, 30.0]
-    assert all(each.settlements_per_fsync is None for each in comparison.base)
-    assert set(comparison.tried[0].cpu_us) == {"server", "client"}
-    assert comparison.as_json()["ratio"]["median"] == comparison.ratio.median
+    ours = comparison.rounds["front"]
+    assert len(ours) == len(comparison.rounds["echo"]) == len(said) == 2
+    assert [each.settlements_per_fsync for each in ours] == [30.0, 30.0]
+    assert [each.sets_changed for each in ours] == [False, True]
+    assert all(each.settlements_per_fsync is None for each in comparison.rounds["echo"])
+    assert set(ours[0].cpu_us) == {"server", "client"}
+    (ratio,) = comparison.as_json()["ratios"]
+    assert (ratio["of"], ratio["to"]) == ("front", "echo")
+    assert ratio["median"] == comparison.ratio("front", "echo").median
+
+
+async def test_every_turn_begins_with_another_target_and_warming_up_is_not_counted() -> None:
+    order: list[str] = []
+    async with serving(echo.handler()) as address:
+        (comparison,) = await compare(
+            [echo_at(name, address, order) for name in ("x", "y", "z")],
+            modes=["unary"],
+            in_flight=[2],
+            rounds=3,
+            seconds=0.02,
+            warm_up=0.02,
+            say=lambda line: None,
+        )
+    assert "".join(order) == "xyz" + "xyz" + "yzx" + "zxy"
+    assert {name: len(rounds) for name, rounds in comparison.rounds.items()} == {
+        "x": 3,
+        "y": 3,
+        "z": 3,
+    }
+
+
+async def test_what_the_others_use_meanwhile_is_measured() -> None:
+    async with serving(echo.handler()) as address:
+        measured = await measure(
+            echo_at("echo", address), "unary", 4, 0.3, "IDLE", [echo_at("busy", address)]
+        )
+    assert measured.idle_cores > 0.1  # it is this very process, which is busy
+
+
+async def test_a_process_that_ends_ends_the_measurement() -> None:
+    async with serving(echo.handler()) as address:
+        gone = Target("gone", lambda: Ground(address), lambda: {"server": (2**22 - 1,)})
+        with pytest.raises(BenchError, match="ended"):
+            await measure(gone, "unary", 1, 0.05, "GONE")
 
 
 @pytest.mark.parametrize("drive", [load.unary, load.stream])
@@ -90,14 +159,20 @@ def test_no_two_requests_share_a_key() -> None:
     assert len(keys) == 500
 
 
-def test_the_ratio_is_taken_round_by_round() -> None:
-    def measured(rate: float) -> Measured:
-        return Measured(rate, 1.0, 2.0, {}, None)
+def test_the_ratio_is_taken_turn_by_turn() -> None:
+    def measured(*rates: float) -> list[Measured]:
+        return [Measured(rate, 1.0, 2.0, {}, None) for rate in rates]
 
     comparison = Comparison(
-        "unary", 64, [measured(100), measured(200)], [measured(90), measured(100)]
+        "unary",
+        64,
+        {"echo": measured(100, 200), "3": measured(75, 100), "6": measured(50, 50)},
     )
-    assert comparison.ratio == Spread(0.7, 0.5, 0.9)
+    assert comparison.ratios() == [
+        ("3", "echo", Spread(0.625, 0.5, 0.75)),
+        ("6", "echo", Spread(0.375, 0.25, 0.5)),
+        ("6", "3", Spread((50 / 75 + 0.5) / 2, 0.5, 50 / 75)),
+    ]
 
 
 def test_percentiles_are_of_the_ranked_latencies() -> None:
@@ -116,9 +191,69 @@ def test_the_command_measures_a_front_and_stops_what_it_started(flags: list[str]
     assert result.exit_code == 0, result.output
     assert {child.pid for child in psutil.Process().children()} <= before
     if flags:
-        (comparison,) = json.loads(result.stdout)
+        (comparison,) = json.loads(result.stdout)["comparisons"]
         assert (comparison["mode"], comparison["in_flight"]) == ("unary", 4)
-        assert comparison["ratio"]["least"] > 0
+        assert comparison["ratios"][0]["least"] > 0
     else:
         assert "unary, 4 in flight" in result.stdout
-        assert "ratio" in result.stdout
+        assert "front to echo" in result.stdout
+
+
+# --- a real cluster -------------------------------------------------------------------------------
+
+TOPOLOGY = """
+cluster = "bench-smoke"
+active_site = "a"
+copies_min = 2
+
+[[sites]]
+name = "a"
+
+[[sites.nodes]]
+name = "a1"
+terminals = "127.0.0.1:17801"
+peers = "127.0.0.1:17811"
+metrics = "127.0.0.1:17821"
+
+[[sites.nodes]]
+name = "a2"
+terminals = "127.0.0.1:17802"
+peers = "127.0.0.1:17812"
+metrics = "127.0.0.1:17822"
+
+[[sites.nodes]]
+name = "a3"
+terminals = "127.0.0.1:17803"
+peers = "127.0.0.1:17813"
+metrics = "127.0.0.1:17823"
+
+[[etcd]]
+name = "e1"
+place = "a"
+client = "127.0.0.1:17831"
+peers = "127.0.0.1:17841"
+"""
+
+
+def _alive(process: psutil.Process) -> bool:
+    return process.status() != psutil.STATUS_ZOMBIE
+
+
+def test_a_real_cluster_is_measured_beside_the_echo(tmp_path: Path) -> None:
+    file = tmp_path / "smoke.toml"
+    file.write_text(TOPOLOGY)
+    before = {child.pid for child in psutil.Process().children()}
+    lengths = ["--rounds", "2", "--seconds", "0.5", "--warm-up", "0.2"]
+    what = ["--topology", str(file), "--in-flight", "16", "--mode", "unary", "--json"]
+    result = CliRunner().invoke(bench, [*lengths, *what])
+    assert result.exit_code == 0, result.output
+    (comparison,) = json.loads(result.stdout)["comparisons"]
+    rounds = comparison["rounds"]["3 replicas"]
+    assert len(rounds) == len(comparison["rounds"]["echo"]) == 2
+    assert all(each["rate"] > 0 and each["settlements_per_fsync"] >= 1 for each in rounds)
+    assert set(rounds[0]["cpu_us"]) == {"leader", "followers in a", "etcd", "client"}
+    assert rounds[0]["idle_cores"] < 0.5  # the echo, which has nothing to do
+    (ratio,) = comparison["ratios"]
+    assert (ratio["of"], ratio["to"]) == ("3 replicas", "echo")
+    assert {child.pid for child in psutil.Process().children() if _alive(child)} <= before
+    assert not list(HOME.glob("bench-*/run/*.json"))

@@ -14,7 +14,8 @@ from loadtest.asking import Asking, Surroundings
 from loadtest.history import Heard, Intent, Line, Result
 from loadtest.request import Call, Request, Service, Type
 from loadtest.shell_asyncio import Line as Wire
-from loadtest.terminal import Compass, Manner
+from loadtest.compass import Compass
+from loadtest.terminal import Manner
 from tests.loadtest.fake_centre import FakeCentre
 
 MANNER = Manner(attempt_ms=300, deadline_ms=900, backoff_base_ms=5, backoff_cap_ms=40)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from loadtest.compass import Compass
 from loadtest.terminal import (
     Answered,
     Begin,
-    Compass,
     Done,
     Ending,
     Exchange,
@@ -204,3 +204,90 @@ def test_a_broken_connection_casts_no_doubt_on_the_node() -> None:
 def test_a_terminal_needs_an_endpoint() -> None:
     with pytest.raises(ValueError, match="endpoint"):
         Compass.fresh(())
+
+
+# --- two sites ------------------------------------------------------------------------------------
+
+A1, A2, A3 = "a1:1", "a2:1", "a3:1"
+B1, B2, B3 = "b1:1", "b2:1", "b3:1"
+SITES = dict.fromkeys((A1, A2, A3), "a") | dict.fromkeys((B1, B2, B3), "b")
+
+
+def both_sites(first: int = 0, answered: str = "") -> Compass:
+    compass = Compass.fresh((A1, A2, A3, B1, B2, B3), first, SITES)
+    if answered:
+        compass.preferred = compass.answered = answered
+    return compass
+
+
+def test_terminals_begin_at_both_sites_and_every_node() -> None:
+    firsts = [both_sites(number).preferred for number in range(6)]
+    assert firsts == [A1, B1, A2, B2, A3, B3]
+    rings = {both_sites(number).endpoints for number in range(6)}
+    assert len(rings) == 6
+
+
+@pytest.mark.parametrize("leader", [A1, A2, A3, B1, B2, B3])
+def test_after_one_silent_address_its_whole_site_is_left_alone(leader: str) -> None:
+    """Whatever the other site still believes: one bounded attempt, and none until doubt passes."""
+    play = Play(both_sites(answered=leader))
+    assert play.give(Begin()) == (RecordIntent(), Send(leader, 1, 500))
+    lost = SITES[leader]
+    asked = []
+    at_ms = play.now_ms + 500
+    send = play.next_send(NoAnswer(silent=True), after_ms=500)
+    while play.now_ms < at_ms + 780:
+        asked.append(send.endpoint)
+        # The other site has not noticed yet: it names the leader that is gone.
+        send = play.next_send(NoAnswer(leader_endpoint=leader), after_ms=20)
+    assert {SITES[endpoint] for endpoint in asked} == {"b" if lost == "a" else "a"}
+    assert len(set(asked)) == 3
+
+
+def test_the_new_leader_of_the_other_site_is_followed_at_once() -> None:
+    play = Play(both_sites(answered=A1), random=full)
+    play.give(Begin())
+    send = play.next_send(NoAnswer(silent=True), after_ms=500)
+    assert send.endpoint == B1
+    assert play.give(NoAnswer(leader_endpoint=B3)) == (Send(B3, 3, 500),)
+
+
+def test_a_paused_leaders_successor_in_the_same_site_is_news_and_is_followed() -> None:
+    play = Play(both_sites(answered=A1), random=full)
+    play.give(Begin())
+    assert play.next_send(NoAnswer(silent=True), after_ms=500).endpoint == B1
+    assert play.give(NoAnswer(leader_endpoint=A2)) == (Send(A2, 3, 500),)
+
+
+def test_a_stranger_does_not_follow_a_hint_into_a_silent_site() -> None:
+    """It never heard of a leader there, so the hint may be as old as the silence."""
+    play = Play(both_sites(first=2))
+    assert play.give(Begin())[1] == Send(A2, 1, 500)
+    assert play.next_send(NoAnswer(silent=True), after_ms=500).endpoint == B2
+    assert play.next_send(NoAnswer(leader_endpoint=A1)).endpoint == B3
+    assert play.next_send(NoAnswer(leader_endpoint=A1), after_ms=900).endpoint == A1
+
+
+def test_a_site_that_speaks_again_is_no_longer_doubted() -> None:
+    play = Play(both_sites(answered=A1))
+    play.give(Begin())
+    play.next_send(NoAnswer(silent=True), after_ms=500)
+    assert play.compass.doubts_site(A2, play.now_ms)
+    play.compass.has_spoken(A3)
+    assert not play.compass.doubts_site(A2, play.now_ms)
+    assert play.compass.doubts(A1, play.now_ms), "the silent one itself is still left alone"
+
+
+def test_a_wrong_hint_costs_one_round_trip() -> None:
+    play = Play(both_sites(answered=B1), random=full)
+    play.give(Begin())
+    assert play.give(NoAnswer(leader_endpoint=A2), after_ms=5) == (Send(A2, 2, 500),)
+    assert play.give(Answered(), after_ms=5) == (Done(Ending.ANSWERED, 2, slipped=False),)
+    assert play.now_ms == 1_010
+
+
+def test_with_both_sites_silent_every_address_is_tried_in_turn() -> None:
+    play = Play(both_sites())
+    play.give(Begin())
+    asked = [play.next_send(NoAnswer(silent=True)).endpoint for _ in range(6)]
+    assert asked == [B1, A2, B2, A3, B3, A1]

@@ -6,7 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
-from node.engine import AuditReport, Current, EngineError, HandoverAnswer, Interim, NodeStatus
+from node.engine import (
+    AuditReport,
+    Current,
+    EngineError,
+    FenceAnswer,
+    HandoverAnswer,
+    Interim,
+    NodeStatus,
+    SwitchAnswer,
+)
 from node.ledger.commands import Command, Outcome, Receipt, ServiceTotal, State
 from node.ledger.queries import Inquiry
 from node.ledger.refusals import Refusal
@@ -43,6 +52,8 @@ class FakeEngine:
     totals: tuple[ServiceTotal, ...] = ()
     picture: NodeStatus = field(default_factory=lambda: NodeStatus("n1", serving=True))
     handed_to: list[str] = field(default_factory=list)
+    switched_to: list[str] = field(default_factory=list)
+    promised: int = 7
     asked: list[Command] = field(default_factory=list)
     reads: list[tuple[str, int] | str] = field(default_factory=list)
     waiting: list[tuple[Command, asyncio.Future[Receipt | Refusal]]] = field(default_factory=list)
@@ -115,3 +126,25 @@ class FakeEngine:
         if self.read_error is not None:
             raise self.read_error
         yield ['{"c":3}']
+
+    async def switch_site(self, site: str) -> SwitchAnswer:
+        """See `node.engine.Engine`."""
+        if self.read_error is not None:
+            raise self.read_error
+        self.switched_to.append(site)
+        return SwitchAnswer(True, f"{site}1", "")
+
+    async def fence(self, epoch: int) -> FenceAnswer:
+        """See `node.engine.Engine`."""
+        if self.read_error is not None:
+            raise self.read_error
+        promised = epoch > self.promised
+        self.promised = max(epoch, self.promised)
+        return FenceAnswer(promised, self.promised, "d1", 6, 41, b"\3" * 32, 40)
+
+    async def since(self, after_index: int) -> AsyncIterator[list[str]]:
+        """See `node.engine.Engine`."""
+        yield [f'{{"index":{after_index + 1}}}', f'{{"index":{after_index + 2}}}']
+        if self.read_error is not None:
+            raise self.read_error
+        yield [f'{{"index":{after_index + 3}}}']

@@ -11,7 +11,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from node.engine import AuditUnavailable, NodeStatus, PeerStatus
+from node.engine import AuditUnavailable, NodeStatus, PeerStatus, StorageDown
 from node.rpc.server import ListenError, build_server, listen
 from proto import control_pb2 as pb
 from proto.control_pb2_grpc import ControlStub
@@ -38,11 +38,24 @@ PICTURE = NodeStatus(
     standby_in_sync=("n4/d4",),
     serving=True,
     reason="n3 was evicted",
-    peers=(PeerStatus("n2", "d2", True, 40, 1, 12), PeerStatus("n3", "", False, 0, 41, -1)),
+    peers=(
+        PeerStatus("n2", "d2", True, 40, 1, 12, "east", "streaming"),
+        PeerStatus("n3", "", False, 0, 41, -1),
+    ),
     settled=1234,
     fsyncs=99,
     cpu_seconds=1.5,
+    mode="degraded",
+    manoeuvre="drop site west: waiting for the guard: n4 is silent",
+    last_set_change="dropped west: nothing heard for 1500 ms",
+    prune_index=12,
+    snapshot="fetching 39 from n2: 3 of 9 MiB",
+    given_up=("n9/d9",),
 )
+
+
+STREAMS = ("Export", "Since")
+METHODS = [method.name for method in pb.DESCRIPTOR.services_by_name["Control"].methods]
 
 
 async def test_status_says_everything_the_engine_says() -> None:
@@ -111,11 +124,58 @@ async def test_an_export_that_breaks_off_says_so() -> None:
         assert await call.code() == grpc.StatusCode.FAILED_PRECONDITION
 
 
-@pytest.mark.parametrize("method", ["Status", "Handover", "Audit", "Export"])
+async def test_a_switch_of_site_goes_where_it_names() -> None:
+    engine = FakeEngine()
+    async with front(engine) as channel:
+        reply = await ControlStub(channel).SwitchSite(pb.SwitchSiteRequest(site="west"), timeout=5)
+    assert reply == pb.SwitchSiteReply(started=True, target="west1")
+    assert engine.switched_to == ["west"]
+
+
+@pytest.mark.parametrize(("epoch", "promised"), [(9, True), (6, False)])
+async def test_a_fence_answers_with_the_vow_and_the_end_of_the_log(
+    epoch: int, promised: bool
+) -> None:
+    async with front(FakeEngine()) as channel:
+        reply = await ControlStub(channel).Fence(pb.FenceRequest(epoch=epoch), timeout=5)
+    assert reply == pb.FenceReply(
+        promised=promised,
+        promised_epoch=max(epoch, 7),
+        disk_id="d1",
+        last_epoch=6,
+        last_index=41,
+        last_hash=b"\3" * 32,
+        commit_index=40,
+    )
+
+
+async def test_a_fence_that_cannot_be_made_durable_is_no_vow() -> None:
+    async with front(FakeEngine(read_error=StorageDown("the disk is full"))) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await ControlStub(channel).Fence(pb.FenceRequest(epoch=9), timeout=5)
+    assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert read_refusal(refused.value).message == "the disk is full"
+
+
+async def test_what_was_settled_since_streams_in_order() -> None:
+    async with front(FakeEngine()) as channel:
+        call = ControlStub(channel).Since(pb.SinceRequest(after_index=40), timeout=5)
+        lines = [line async for chunk in call for line in chunk.lines]
+    assert lines == ['{"index":41}', '{"index":42}', '{"index":43}']
+
+
+async def test_a_since_that_breaks_off_says_so() -> None:
+    async with front(FakeEngine(read_error=StorageDown("the disk is gone"))) as channel:
+        call = ControlStub(channel).Since(pb.SinceRequest(after_index=40), timeout=5)
+        assert len((await call.read()).lines) == 2
+        assert await call.code() == grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize("method", METHODS)
 async def test_bytes_that_are_no_message_are_bad_input(method: str) -> None:
     async with front(FakeEngine()) as channel:
         path = f"/kessai.control.v1.Control/{method}"
-        call: Any = (channel.unary_stream if method == "Export" else channel.unary_unary)(path)
+        call: Any = (channel.unary_stream if method in STREAMS else channel.unary_unary)(path)
         assert await call(b"\xff\xff", timeout=5).code() == grpc.StatusCode.INVALID_ARGUMENT
 
 

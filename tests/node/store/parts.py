@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
-from node.core.messages import GENESIS_HASH, Entry, chain_hash
-from node.core.outputs import Write
+from node.core.messages import GENESIS_HASH, Entry, Offer, chain_hash
+from node.core.outputs import Install, Write
 from node.ledger.commands import Command, Receipt, Service, Type, encode_batch, idempotency_key
-from node.store import Recovered, Store
+from node.store import Recovered, SnapshotFile, Store
 
 WAIT_S = 20.0
+DATABASE = "disk/settlement.db"
 
 
 def sale(stan: int, terminal: str = "T0000001", amount_minor: int = 1200) -> Command:
@@ -115,3 +117,39 @@ def crash_image(folder: Path, to: Path) -> Path:
     """The disk as it would be found if the process died now, with no write under way."""
     shutil.copytree(folder, to)
     return to
+
+
+def settled_and_flushed(folder: Path, count: int) -> tuple[Store, Ear, list[Entry]]:
+    """A store of cluster "tokyo" that has settled `count` entries, all its rows on disk."""
+    store, ear, _ = opened(folder)
+    store.bind_cluster("tokyo")
+    entries = log(count)
+    settle(store, ear, entries)
+    store.audit(0, False).result(WAIT_S)
+    return store, ear, entries
+
+
+def pruned_to(store: Store, index: int) -> None:
+    """Waits until the log begins after `index`."""
+    until = time.monotonic() + WAIT_S
+    while store.prune_index != index:
+        assert time.monotonic() < until, f"pruned to {store.prune_index}, not to {index}"
+        time.sleep(0.002)
+
+
+def reopened(folder: Path) -> Recovered:
+    """What the disk says of itself at the next start."""
+    store, recovered = Store.open(folder, node="a1")
+    store.close()
+    return recovered
+
+
+def fetched(
+    store: Store, made: SnapshotFile, *, number: int, promised: int = 1, revision: int = 1
+) -> tuple[Install, Path]:
+    """Brings a snapshot to `store` as if it had been fetched; what to install, and from where."""
+    offer = Offer(9, made.index, made.epoch, made.hash)
+    part = store.snapshot_part(made.index, made.hash)
+    part.write_bytes(made.path.read_bytes())
+    store.check_snapshot(part, offer)
+    return Install(number, promised, revision, offer), part

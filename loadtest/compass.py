@@ -1,0 +1,100 @@
+"""Where a terminal turns: what it knows of the nodes and their sites, and whom it doubts. Pure.
+
+Terminals share nothing: each learns of a lost site by one bounded attempt of its own, all of them
+at the same time, and then leaves the whole site alone until its doubt has passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import zip_longest
+
+
+@dataclass(slots=True)
+class Compass:
+    """What one terminal knows of the nodes: where it was last answered, and whom it doubts.
+
+    `sites` says in which site an endpoint is (all in one where nothing is said). A site is doubted
+    as soon as one of its endpoints was silent: a lost site swallows whatever is sent to any of its
+    addresses, so the next attempt goes to the other site, which knows who leads.
+    """
+
+    endpoints: tuple[str, ...]
+    preferred: str
+    sites: Mapping[str, str] = field(default_factory=dict)
+    answered: str = ""
+    doubted_until_ms: dict[str, float] = field(default_factory=dict)
+    site_doubted_until_ms: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def fresh(
+        cls, endpoints: tuple[str, ...], first: int = 0, sites: Mapping[str, str] | None = None
+    ) -> Compass:
+        """A terminal newly switched on. `first` spreads terminals over the endpoints, and with them
+        the sites: the ring goes from one site to the other, and begins elsewhere for each.
+        """
+        if not endpoints:
+            raise ValueError("a terminal needs at least one endpoint")
+        known = sites or {}
+        ring = _alternating(endpoints, known)
+        start = first % len(ring)
+        ring = ring[start:] + ring[:start]
+        return cls(ring, ring[0], known)
+
+    def doubts(self, endpoint: str, now_ms: float) -> bool:
+        """Did this endpoint fail to answer lately?"""
+        return now_ms < self.doubted_until_ms.get(endpoint, 0.0)
+
+    def doubts_site(self, endpoint: str, now_ms: float) -> bool:
+        """Did an endpoint of the same site fail to answer lately?"""
+        return now_ms < self.site_doubted_until_ms.get(self._site(endpoint), 0.0)
+
+    def was_silent(self, endpoint: str, until_ms: float) -> None:
+        """Doubt this endpoint and its site until then."""
+        self.doubted_until_ms[endpoint] = until_ms
+        self.site_doubted_until_ms[self._site(endpoint)] = until_ms
+
+    def has_spoken(self, endpoint: str) -> None:
+        """Its site is there, whatever was thought of it."""
+        self.doubted_until_ms.pop(endpoint, None)
+        self.site_doubted_until_ms.pop(self._site(endpoint), None)
+
+    def believes(self, hint: str, now_ms: float) -> bool:
+        """Is it worth going where a node says that the leader is?
+
+        A hint into a doubted site is worth it only where it is news: when it names another one
+        than the leader that was known there. Else it is what a node still believes of a lost site.
+        """
+        if self.doubts(hint, now_ms):
+            return False
+        if not self.doubts_site(hint, now_ms):
+            return True
+        return self.answered not in ("", hint) and self._site(self.answered) == self._site(hint)
+
+    def after(self, endpoint: str, now_ms: float) -> str:
+        """The next endpoint round the ring: one that is not in doubt, rather of a site that is not.
+
+        All in doubt: simply the next.
+        """
+        ring = self.endpoints
+        start = ring.index(endpoint) if endpoint in ring else -1
+        order = [ring[(start + step) % len(ring)] for step in range(1, len(ring) + 1)]
+        return min(
+            order, key=lambda each: (self.doubts(each, now_ms), self._worse_site(each, now_ms))
+        )
+
+    def _worse_site(self, endpoint: str, now_ms: float) -> bool:
+        return not self.doubts(endpoint, now_ms) and self.doubts_site(endpoint, now_ms)
+
+    def _site(self, endpoint: str) -> str:
+        return self.sites.get(endpoint, "")
+
+
+def _alternating(endpoints: tuple[str, ...], sites: Mapping[str, str]) -> tuple[str, ...]:
+    """The first of each site, then the second of each, and so on."""
+    groups: dict[str, list[str]] = {}
+    for endpoint in endpoints:
+        groups.setdefault(sites.get(endpoint, ""), []).append(endpoint)
+    rows = zip_longest(*groups.values())
+    return tuple(endpoint for row in rows for endpoint in row if endpoint is not None)

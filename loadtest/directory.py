@@ -1,0 +1,15 @@
+"""The nodes of a cluster as terminals know them: every address of every site."""
+
+from __future__ import annotations
+
+from deploy.topology import Topology
+
+
+def endpoints(topology: Topology) -> tuple[str, ...]:
+    """Where terminals connect: all nodes of all sites, in the topology's order."""
+    return tuple(node.terminals for node in topology.nodes)
+
+
+def sites(topology: Topology) -> dict[str, str]:
+    """In which site each of these endpoints is."""
+    return {node.terminals: site.name for site in topology.sites for node in site.nodes}

@@ -1,0 +1,274 @@
+"""A running node: its parts, how they are joined, and how they are taken apart.
+
+On SIGTERM or SIGINT the leadership is handed over first, then everything is closed in the other
+order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc.aio
+
+from coordinator.configuration import ReplicaId
+from coordinator.events import ConfigurationSeen, CoordinatorEvent
+from coordinator.keyvalue import UnsupportedVersion
+from coordinator.session import Session
+from node.assembly import last_stamp_ms, make_fetcher, make_replica, make_servers
+from node.core.inputs import HandoverAsked, PeerRefused, Received
+from node.core.leader import Leader
+from node.core.messages import Message
+from node.core.outputs import Event
+from node.driver.driver import Driver
+from node.driver.engine import QuorumLog
+from node.driver.intake import Intake
+from node.driver.picture import Picture
+from node.driver.snapshots import SnapshotMaker
+from node.journal import Journal
+from node.metrics import Endpoint, Metrics
+from node.rpc.replication import Links, PeerLink, ReplicationService
+from node.rpc.server import ListenError
+from node.rpc.snapshots import Pace, SnapshotService
+from node.rpc.wire_replication import Hello
+from node.settings import Settings
+from node.store import Recovered, Store, StoreRefused
+
+RECORDED = frozenset(
+    {"alarm", "fenced", "follower", "handover", "in-sync", "rolled-back", "serving", "set-change"}
+    | {"silent", "snapshot", "switch"}
+)
+"""Events of the core that operators find in etcd, not only in the node's own log."""
+
+
+class Node:
+    """The parts of one node and how they are joined."""
+
+    def __init__(self, settings: Settings, store: Store, recovered: Recovered) -> None:
+        self._settings = settings
+        self._store = store
+        self._recovered = recovered
+        self._cluster_id = recovered.cluster_id
+        self._journal = Journal(settings.node)
+        self._me = ReplicaId(settings.node, recovered.disk_id)
+
+    async def run(self) -> int:
+        """Run until told to stop. Returns the exit code."""
+        settings = self._settings
+        loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        self._exit_code = 0
+        readers = ThreadPoolExecutor(4, thread_name_prefix="reader")
+        self._links = Links(
+            {
+                peer.node: PeerLink(peer.node, peer.peers, self._hello, self._on_refused)
+                for peer in settings.others
+            }
+        )
+        self._driver = Driver(
+            make_replica(
+                settings, self._recovered, loop.time() * 1000, pruned=self._store.prune_index
+            ),
+            self._store,
+            send=self._links.send,
+            journal=self._on_event,
+            loop=loop,
+            readers=readers,
+            append_bytes=settings.limits.append_bytes,
+        )
+        self._snapshots = SnapshotMaker(
+            self._store,
+            make_fetcher(settings, lambda: self._cluster_id),
+            self._driver.feed,
+            self._journal.say,
+        )
+        self._driver.snapshots = self._snapshots
+        terminals = {peer.node: peer.terminals for peer in settings.others}
+        terminals[settings.node] = settings.terminals
+        intake = Intake(
+            loop=loop,
+            admit=self._store.admit,
+            propose=self._driver.propose,
+            may_propose=lambda: self._driver.replica.accepting,
+            prove=lambda: self._engine.prove(),
+            leader_endpoint=lambda: self._engine.leader_endpoint(),
+            clock_ms=lambda: time.time_ns() // 1_000_000,
+            waiting_commands=settings.limits.waiting_commands,
+            batch_commands=settings.limits.batch_commands,
+            batches_under_way=settings.limits.batches_under_way,
+            batch_interval_ms=settings.limits.batch_interval_ms,
+        )
+        intake.last_stamp_ms = last_stamp_ms(self._recovered)
+        self._picture = Picture(
+            self._driver,
+            self._store,
+            terminals=terminals,
+            connected=self._links.connected,
+            snapshot=lambda: self._snapshots.words,
+            cluster_id=self._cluster_id,
+        )
+        self._engine = QuorumLog(
+            self._driver,
+            intake,
+            self._store,
+            readers,
+            terminals=terminals,
+            picture=self._picture,
+        )
+        self._driver.waiters = self._engine
+        metrics = Metrics(
+            self._engine.status, lambda: (self._store.fsyncs, self._store.fsync_seconds)
+        )
+        intake.on_batch = metrics.batch
+        self._engine.on_serving = metrics.takeover
+
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, self._stopping.set)
+        self._session = session = Session(
+            settings.etcd,
+            settings.cluster,
+            self._me,
+            settings.site,
+            settings.terminals,
+            settings.peers,
+            settings.timings.lease_ms,
+            settings.timings.etcd_deadline_ms,
+            self._on_coordination,
+        )
+        endpoint = Endpoint(metrics.registry)
+        servers: tuple[grpc.aio.Server, ...] = ()
+        try:
+            servers = self._servers(metrics)
+            for server in servers:
+                await server.start()
+            await endpoint.start(settings.metrics)
+            self._store.start(self._driver)
+            self._driver.elections = session
+            self._driver.start()
+            self._links.start()
+            await session.start()
+            session.publish(self._recovered_index(), "ready")
+            self._journal.say(
+                "started", f"disk {self._me.disk}, log ends at {self._recovered_index()}"
+            )
+            for note in self._recovered.notes:
+                self._journal.say("recovered", note)
+            await self._until_told(session)
+            await self._hand_over()
+        except (ListenError, OSError, UnsupportedVersion) as problem:
+            print(f"refused to start: {problem}", file=sys.stderr)
+            return 2
+        finally:
+            await self._take_apart(session, servers, endpoint)
+            # While the loop still runs: the store tells what it finishes on the way.
+            await asyncio.to_thread(self._store.close)
+            readers.shutdown(wait=False, cancel_futures=True)
+        self._journal.say("stopped", "")
+        return self._exit_code
+
+    # -- who we are ----------------------------------------------------------------------------
+
+    def _servers(self, metrics: Metrics) -> tuple[grpc.aio.Server, ...]:
+        replication = ReplicationService(
+            self._hello,
+            {peer.node: peer.site for peer in self._settings.others},
+            self._on_message,
+            lambda problem: self._journal.say("stranger", problem),
+        )
+        pace = Pace(self._settings.limits.snapshot_bytes_s, now_s=asyncio.get_running_loop().time)
+        snapshots = SnapshotService(
+            lambda: self._cluster_id,
+            {peer.node for peer in self._settings.others},
+            self._store.snapshot_file,
+            pace,
+        )
+        return make_servers(self._settings, self._engine, metrics, replication, snapshots)
+
+    def _recovered_index(self) -> int:
+        recovered = self._recovered
+        return recovered.entries[-1].index if recovered.entries else recovered.base_index
+
+    def _hello(self) -> Hello:
+        settings = self._settings
+        return Hello(
+            settings.cluster, self._cluster_id, settings.node, self._me.disk, settings.site
+        )
+
+    # -- what comes in --------------------------------------------------------------------------
+
+    def _on_message(self, sender: ReplicaId, message: Message) -> None:
+        self._driver.feed(Received(sender, message))
+
+    def _on_event(self, event: Event) -> None:
+        self._journal(event)
+        if event.kind in RECORDED:
+            state = self._driver.replica.state
+            self._session.record(event.kind, event.detail, state.promised, state.commit)
+
+    def _on_refused(self, node: str) -> None:
+        self._driver.feed(PeerRefused(node))
+
+    def _on_coordination(self, event: CoordinatorEvent) -> None:
+        if isinstance(event, ConfigurationSeen) and not self._belongs(event):
+            return
+        self._driver.on_coordination(event)
+
+    def _belongs(self, seen: ConfigurationSeen) -> bool:
+        """E1: the cluster id is on disk before anything is promised; another's is refused."""
+        cluster_id = seen.configuration.cluster_id
+        if cluster_id == self._cluster_id:
+            return True
+        try:
+            self._store.bind_cluster(cluster_id)
+        except StoreRefused as problem:
+            self._journal.say("refused", str(problem))
+            self._stop(1)
+            return False
+        self._cluster_id = self._picture.cluster_id = cluster_id
+        return True
+
+    # -- stopping -------------------------------------------------------------------------------
+
+    def _stop(self, exit_code: int) -> None:
+        self._exit_code = exit_code
+        self._stopping.set()
+
+    async def _until_told(self, session: Session) -> None:
+        told = asyncio.ensure_future(self._stopping.wait())
+        standing = asyncio.ensure_future(session.wait())
+        await asyncio.wait((told, standing), return_when=asyncio.FIRST_COMPLETED)
+        if standing.done() and (problem := standing.exception()) is not None:
+            self._journal.say("broken", f"the session with etcd ended: {problem!r}")
+            self._exit_code = 1
+        for waiting in (told, standing):
+            waiting.cancel()
+
+    async def _hand_over(self) -> None:
+        """A planned stop of the leader is a planned change of leader (H1): nobody is refused."""
+        tries = 3
+        while isinstance(self._driver.replica.role, Leader) and tries > 0:
+            tries -= 1
+            self._driver.feed(HandoverAsked(""))
+            for _ in range(50):
+                role = self._driver.replica.role
+                if not isinstance(role, Leader) or role.move is None:
+                    break
+                await asyncio.sleep(0.01)
+        # Let those who waited here be told where the new leader is.
+        await asyncio.sleep(0.05)
+
+    async def _take_apart(
+        self, session: Session, servers: tuple[grpc.aio.Server, ...], endpoint: Endpoint
+    ) -> None:
+        for server in servers:
+            with contextlib.suppress(Exception):
+                await server.stop(0.2)
+        self._driver.stop()
+        await self._snapshots.stop()
+        await self._links.stop()
+        await session.stop()
+        await endpoint.stop()
