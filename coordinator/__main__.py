@@ -81,8 +81,8 @@ async def _run(settings: CoordinatorSettings) -> int:
     try:
         await asyncio.wait((told, *work), return_when=asyncio.FIRST_COMPLETED)
         for task in work:
-            if task.done() and (problem := task.exception()) is not None:
-                journal.say("broken", repr(problem))
+            if task.done() and (defect := task.exception()) is not None:
+                journal.say("broken", repr(defect))
                 exit_code = 1
         recorder.say("coordinator-stopped", f"in {settings.place}")
         await recorder.flush(_FLUSH_S)

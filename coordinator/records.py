@@ -180,7 +180,9 @@ class ReportRecord(msgspec.Struct, frozen=True):
     Durations are by the place's own clock. `unserved_ms`: for how long nobody in `active_site` has
     served a terminal; `awaited`: nobody there has since it became active, or since this place began
     to look. `leader_unreached_ms`: for how long terminals cannot reach the leader of `epoch` while
-    other nodes of its site answer them. `etcd_away_ms`: how long etcd was last away, 0 for never.
+    other nodes of its site answer them; `led_ms`: how long it has led. `failover_ms`: how long ago
+    the active site changed while the former one had long served nobody. These two are -1 where
+    this place has seen no such change. `etcd_away_ms`: how long etcd was last away, 0 for never.
     `at_ms` is the wall clock, for people only: nothing is judged by it.
     """
 
@@ -195,7 +197,9 @@ class ReportRecord(msgspec.Struct, frozen=True):
     awaited: bool
     leader: str
     epoch: int
+    led_ms: int
     leader_unreached_ms: int
+    failover_ms: int
     nodes: tuple[NodeSight, ...]
     etcd: str
     etcd_ok: bool

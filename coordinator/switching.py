@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
-from coordinator.configuration import Configuration, ConfigurationError, ReplicaId, majority
+from coordinator.configuration import Configuration, ConfigurationError
 from coordinator.keyvalue import (
     Delete,
     Get,
@@ -25,21 +24,23 @@ from coordinator.keyvalue import (
     Unavailable,
     Unchanged,
 )
+from coordinator.planning import SwitchRefused, plan, plan_with_loss
 from coordinator.records import EventRecord, Keys
 from coordinator.registry import Registry
+
+__all__ = [
+    "SwitchRefused",
+    "Switched",
+    "plan",
+    "plan_with_loss",
+    "promote_with_loss",
+    "switch",
+]
 
 _ATTEMPTS: Final = 5
 """How often a switch is sent, or read back, before its outcome is left unknown."""
 
 _PAUSE_S: Final = 0.1
-
-
-class SwitchRefused(Exception):
-    """The switch was not made, and this one never will be; `reason` says why, and what to do."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,61 +49,6 @@ class Switched:
 
     configuration: Configuration
     revision: int
-
-
-def plan(configuration: Configuration, to: str) -> Configuration:
-    """`configuration` with `to` as its active site.
-
-    Raises `SwitchRefused` for a site there is not, the active one, and one that is not in sync.
-    """
-    _other(configuration, to)
-    members = configuration.in_sync[to]
-    copies_min = configuration.copies_min
-    if majority(len(members)) < copies_min:
-        counting = _replicas(len(members), "counts", "count")
-        raise SwitchRefused(
-            f"site {to} is not in sync: {counting} there, a switch needs {_least(copies_min)} "
-            f"(copies_min {copies_min}); "
-            f"the leader in {configuration.active_site} takes replicas back as they catch up"
-        )
-    return replace(configuration, active_site=to)
-
-
-def plan_with_loss(
-    configuration: Configuration, to: str, survivors: Set[ReplicaId]
-) -> Configuration:
-    """`configuration` with `to` active and `survivors` as its set; every other disk is given up.
-
-    Raises `SwitchRefused` as `plan` does, where nothing needs to be lost, and for survivors that
-    cannot carry the site.
-    """
-    _other(configuration, to)
-    members = configuration.in_sync[to]
-    if majority(len(members)) >= configuration.copies_min:
-        raise SwitchRefused(
-            f"site {to} is in sync: switch without loss, there is nothing to give up"
-        )
-    former = configuration.members - members
-    unfit = sorted(str(replica) for replica in survivors & (former | configuration.given_up))
-    if unfit:
-        raise SwitchRefused(f"not disks that site {to} can begin with: {', '.join(unfit)}")
-    if majority(len(survivors)) < configuration.copies_min:
-        raise SwitchRefused(
-            f"{_replicas(len(survivors), 'answers', 'answer')} in site {to}, a promotion needs "
-            f"{_least(configuration.copies_min)} (copies_min {configuration.copies_min}): "
-            "start more of its nodes"
-        )
-    try:
-        return replace(
-            configuration,
-            active_site=to,
-            in_sync={
-                site: frozenset(survivors if site == to else ()) for site in configuration.in_sync
-            },
-            given_up=configuration.given_up | former,
-        )
-    except ConfigurationError as problem:
-        raise SwitchRefused(str(problem)) from problem
 
 
 async def switch(
@@ -192,16 +138,6 @@ async def _send(
     ) from trouble
 
 
-def _other(configuration: Configuration, to: str) -> None:
-    """Raise unless `to` is a site of the configuration, and not the active one."""
-    sites = sorted(configuration.in_sync)
-    if to not in configuration.in_sync:
-        there = f"there are {' and '.join(sites)}" if len(sites) > 1 else f"there is {sites[0]}"
-        raise SwitchRefused(f"no site {to}; {there}")
-    if to == configuration.active_site:
-        raise SwitchRefused(f"site {to} is the active one already")
-
-
 def _overtaken(planned: Configuration, revision: int, found: KeyValue | None) -> str:
     """Why the guard failed: somebody else's switch, or any other change."""
     if found is None:
@@ -220,16 +156,6 @@ def _moved_on(revision: int, found: int) -> str:
         f"a set change got in between: the configuration is at revision {found}, not {revision}; "
         "look again"
     )
-
-
-def _least(copies_min: int) -> int:
-    """The smallest set whose majority is `copies_min`."""
-    return max(1, 2 * (copies_min - 1))
-
-
-def _replicas(count: int, one: str, many: str) -> str:
-    """How many replicas do something: `one` for a single one and for none, else `many`."""
-    return f"{count} replicas {many}" if count > 1 else f"{count or 'no'} replica {one}"
 
 
 def _event(kind: str, by: str, place: str, why: str) -> EventRecord:

@@ -20,6 +20,7 @@ from deploy.control import AuditCall, Control, ControlError, NodeAudit
 _LOOK_EVERY_S: Final = 0.1
 _AHEAD_S: Final = 0.5  # how far ahead the index is chosen while terminals are settling
 _QUIET_S: Final = 1.0  # an index that has not come nearer for so long will not come
+_BEHIND_S: Final = 3.0  # how long the others wait, at the index, for one that is catching up
 _ROUNDS: Final = 5
 _PASSED_CODES: Final = (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.OUT_OF_RANGE)
 
@@ -125,6 +126,7 @@ def _gather(
 ) -> tuple[dict[str, NodeAudit], dict[str, _Loss]]:
     """The answers, and why others are missing: one missing ends the round for all."""
     still_since, stood = time.monotonic(), -1
+    reached_at: float | None = None
     found: dict[str, NodeAudit] = {}
     lost: dict[str, _Loss] = {}
     while len(found) < len(calls) and not lost:
@@ -138,9 +140,15 @@ def _gather(
         behind = {name: far for name, far in _applied(controls, {}).items() if far < index}
         if sum(behind.values()) != stood or not behind:
             still_since, stood = time.monotonic(), sum(behind.values())
+        if reached_at is None and found:
+            reached_at = time.monotonic()
         if time.monotonic() - still_since > _QUIET_S:
             for name, far in behind.items():
                 lost[name] = _Loss(f"stands at {far}, not at {index}", index_passed=False)
+        elif reached_at is not None and time.monotonic() - reached_at > _BEHIND_S:
+            for name, far in behind.items():
+                words = f"is catching up: at {far}, not yet at {index}"
+                lost[name] = _Loss(words, index_passed=False)
     for name, call in calls.items():
         if name not in found:
             call.cancel()

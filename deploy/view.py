@@ -8,6 +8,7 @@ import msgspec
 from rich.table import Table
 
 from deploy.alarms import alarms
+from deploy.control import NodeStatus
 from deploy.sight import Sight, SiteSight
 
 
@@ -47,7 +48,7 @@ def table(sight: Sight) -> Table:
     peers = {peer.node: peer for peer in leader.peers} if leader else {}
     synced = {replica for site in sight.sites() for replica in site.in_sync}
     made = _table("node", "site", "role", "epoch", "in sync")
-    for name in ("commit", "applied", "last", "lag"):
+    for name in ("commit", "applied", "lag"):
         made.add_column(name, no_wrap=True, justify="right")
     made.add_column("feed", no_wrap=True)
     made.add_column("settled", no_wrap=True, justify="right")
@@ -59,17 +60,22 @@ def table(sight: Sight) -> Table:
         made.add_row(
             name,
             each.site,
-            f"{each.role}, serving" if each is leader else each.role,
+            _role(each, leader),
             str(each.epoch),
             "" if leader is None else "yes" if each.replica in synced else "[red]no[/]",
             str(each.commit_index),
             str(each.applied_index),
-            str(each.last_index),
             str(peer.lag) if peer else "-",
             peer.feed or "-" if peer else "-",
             str(each.settled),
         )
     return made
+
+
+def _role(status: NodeStatus, leader: NodeStatus | None) -> str:
+    if status is leader:
+        return "[bold]leader[/]"
+    return "leader, not serving" if status.role == "leader" else status.role
 
 
 def coordinators(sight: Sight) -> Table:

@@ -17,7 +17,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from deploy.cli import told, topology_option
+from deploy.cli.options import told, topology_option
 from deploy.lab.processes import HOME
 from deploy.topology import FOLDER as TOPOLOGIES
 from deploy.topology import Topology, TopologyError

@@ -17,7 +17,7 @@ from typing import Final
 import click
 import msgspec
 
-from deploy.cli import topology_option
+from deploy.cli.options import topology_option
 from deploy.lab.processes import HOME
 from deploy.topology import Topology
 from loadtest import directory, history_file

@@ -98,7 +98,8 @@ def healing(fault: AnyFault) -> AnyFault | None:
 class Stage:
     """Who plays what at this moment. `down`: whatever a fault not yet healed took away.
 
-    `sites` has the nodes of each site, `active` is the one that settles.
+    `sites` has the nodes of each site, `active` is the one that settles; `places` are the sites and
+    wherever else something stands (the witness).
     """
 
     leader: str | None
@@ -108,6 +109,7 @@ class Stage:
     touched: frozenset[str]
     sites: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     active: str = ""
+    places: tuple[str, ...] = ()
 
 
 class NobodyToHurt(RuntimeError):
@@ -118,7 +120,7 @@ def cast(target: str, stage: Stage) -> tuple[str, ...]:
     """The names behind a target. Raises `NobodyToHurt`."""
     if target in stage.nodes or target in stage.etcd or target == BETWEEN_SITES:
         return (target,)
-    if target.startswith(SITE) and target.removeprefix(SITE) in stage.sites:
+    if target.startswith(SITE) and target.removeprefix(SITE) in (*stage.sites, *stage.places):
         return (target,)
     match target:
         case "all-etcd":

@@ -20,6 +20,10 @@ CHANNEL_OPTIONS: Final = (
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 200),
+    # A connection into a site that was cut off is given up, or it would stay as silent as the site
+    # for as long again after the repair: TCP's own patience doubles with every loss.
+    ("grpc.keepalive_time_ms", 2_000),
+    ("grpc.keepalive_timeout_ms", 1_500),
     ("grpc.enable_retries", 0),  # the terminal retries by itself, and says so in its history
     ("grpc.enable_http_proxy", 0),  # a proxy of the environment is for the outside world
 )

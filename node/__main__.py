@@ -1,7 +1,7 @@
 """One settlement node as a process: `python -m node SETTINGS.json [--new-disk]`.
 
-Wiring only: opens the disk, makes the replica, joins store, peers, etcd and gRPC to it, and takes
-them apart in the other order on SIGTERM or SIGINT, handing the leadership over first.
+Opens the disk and runs the node on it (`node.process`). A full disk is waited out: once there is
+room the process begins a new life by itself, and nothing it vouched for is lost.
 """
 
 from __future__ import annotations
@@ -9,12 +9,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import os
 import sys
+import time
 from pathlib import Path
 
-from node.process import Node
+from node.process import DISK_FULL, Node
 from node.settings import Settings, SettingsError, load
-from node.store import Recovered, Store, StoreRefused
+from node.store import Recovered, Store, StoreFull, StoreRefused
+
+LOOK_FOR_ROOM_S = 1.0
+"""How often a full disk is looked at again."""
 
 SWITCH_INTERVAL_S = 0.0005
 """How long a thread may hold the interpreter: the store must not wait 5 ms for the event loop."""
@@ -24,7 +29,10 @@ GARBAGE_THRESHOLD = 20_000
 
 
 def main() -> int:
-    """The process: 0 after a clean stop, 2 when it may not start, 1 when it had to stop."""
+    """The process: 0 after a clean stop, 2 when it may not start, 1 when it had to stop.
+
+    A node whose disk is full neither starts nor stops: it waits for room and begins again.
+    """
     parser = argparse.ArgumentParser(prog="python -m node", description=__doc__)
     parser.add_argument("settings", type=Path)
     parser.add_argument(
@@ -37,12 +45,7 @@ def main() -> int:
         settings = load(arguments.settings)
         if arguments.new_disk:
             print(f"kept aside: {Store.set_aside(Path(settings.folder))}", file=sys.stderr)
-        store, recovered = Store.open(
-            Path(settings.folder),
-            node=settings.node,
-            entries_in_memory=settings.limits.entries_in_memory,
-            fault_file=Path(settings.disk_fault_file) if settings.disk_fault_file else None,
-        )
+        store, recovered = _open(settings)
     except (SettingsError, StoreRefused) as problem:
         print(f"refused to start: {problem}", file=sys.stderr)
         return 2
@@ -51,9 +54,31 @@ def main() -> int:
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD, 20, 50)
     try:
-        return _run(settings, store, recovered)
+        exit_code = _run(settings, store, recovered)
     finally:
         store.close()
+    if exit_code == DISK_FULL:
+        # A whole new process: nothing of the life that failed can reach into the next.
+        os.execv(sys.executable, [sys.executable, "-m", "node", str(arguments.settings)])
+    return exit_code
+
+
+def _open(settings: Settings) -> tuple[Store, Recovered]:
+    """The disk, as soon as there is room on it. Raises `StoreRefused`."""
+    told = False
+    while True:
+        try:
+            return Store.open(
+                Path(settings.folder),
+                node=settings.node,
+                entries_in_memory=settings.limits.entries_in_memory,
+                fault_file=Path(settings.disk_fault_file) if settings.disk_fault_file else None,
+            )
+        except StoreFull as problem:
+            if not told:
+                print(f"waiting for room: {problem}", file=sys.stderr, flush=True)
+            told = True
+            time.sleep(LOOK_FOR_ROOM_S)
 
 
 def _run(settings: Settings, store: Store, recovered: Recovered) -> int:

@@ -66,14 +66,20 @@ def make_replica(settings: Settings, recovered: Recovered, now: float, *, pruned
     )
 
 
-def make_fetcher(settings: Settings, cluster_id: Callable[[], str]) -> FetchFile:
-    """How an offered snapshot is fetched from the peer that offered it."""
+def make_fetcher(
+    settings: Settings, cluster_id: Callable[[], str], on_received: Callable[[int], None]
+) -> FetchFile:
+    """How an offered snapshot is fetched from the peer that offered it; `on_received` is told the
+    bytes that come.
+    """
     addresses = {peer.node: peer.peers for peer in settings.others}
 
     async def fetch_file(node: str, offer: Offer, part: Path, progress: Progress) -> None:
         request = SnapshotRequest(cluster_id(), settings.node, offer.index, offer.hash)
         try:
-            await fetch_patiently(addresses[node], request, part, progress=progress)
+            await fetch_patiently(
+                addresses[node], request, part, progress=progress, on_received=on_received
+            )
         except SnapshotError as problem:
             raise FetchFailed(str(problem)) from problem
 

@@ -31,6 +31,7 @@ from node.ledger.commands import Outcome, Service
 LATENCY_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 BATCH_COMMANDS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 ROLES: Final = ("unconfigured", "follower", "campaigning", "takeover", "leader", "silent")
+DEGRADED: Final = "degraded"
 
 SCRAPE_DEADLINE_S: Final = 5.0
 SCRAPE_BYTES: Final = 8192
@@ -76,6 +77,8 @@ class Metrics(Collector):
         self._refused: Counter[str] = Counter()
         self._batches = Histogram(BATCH_COMMANDS)
         self._takeovers = 0
+        self._snapshot_sent = 0
+        self._snapshot_received = 0
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
@@ -96,6 +99,14 @@ class Metrics(Collector):
         """This node became leader."""
         self._takeovers += 1
 
+    def snapshot_sent(self, size: int) -> None:
+        """So many bytes of a snapshot left for a peer."""
+        self._snapshot_sent += size
+
+    def snapshot_received(self, size: int) -> None:
+        """So many bytes of a snapshot came."""
+        self._snapshot_received += size
+
     def describe(self) -> Iterable[Metric]:
         """Nothing to say before the first scrape; keeps registration from making one."""
         return ()
@@ -103,7 +114,9 @@ class Metrics(Collector):
     def collect(self) -> Iterable[Metric]:
         """Every family, as of now."""
         yield from self._traffic()
-        yield from self._replication()
+        now = self._status()
+        yield from self._replication(now)
+        yield from self._sites(now)
 
     def _traffic(self) -> Iterable[Metric]:
         settled = CounterMetricFamily(
@@ -132,15 +145,15 @@ class Metrics(Collector):
             "kessai_batch_commands", "Commands in one log entry", buckets=buckets, sum_value=total
         )
 
-    def _replication(self) -> Iterable[Metric]:
-        now = self._status()
+    def _replication(self, now: NodeStatus) -> Iterable[Metric]:
         for name, text, value in (
             ("kessai_epoch", "The promised epoch", now.epoch),
             ("kessai_commit_index", "Last index known to be on a write quorum", now.commit_index),
             ("kessai_applied_index", "Last index in the ledger", now.applied_index),
             ("kessai_last_index", "Last index in the log", now.last_index),
             ("kessai_serving", "1 while this node settles", now.serving),
-            ("kessai_in_sync_replicas", "Replicas that count in this site", len(now.in_sync)),
+            ("kessai_prune_index", "The log begins after this index", now.prune_index),
+            ("kessai_manoeuvre", "1 while a manoeuvre is under way", bool(now.manoeuvre)),
         ):
             yield GaugeMetricFamily(name, text, value=float(value))
         role = GaugeMetricFamily("kessai_role", "1 for the node's role", labels=("role",))
@@ -166,6 +179,27 @@ class Metrics(Collector):
         yield SummaryMetricFamily(
             "kessai_fsync_seconds", "Time in fsync", count_value=count, sum_value=seconds
         )
+
+    def _sites(self, now: NodeStatus) -> Iterable[Metric]:
+        in_sync = GaugeMetricFamily(
+            "kessai_in_sync_replicas",
+            "Replicas that count, in the active and in the standby site",
+            labels=("site",),
+        )
+        in_sync.add_metric(("active",), len(now.in_sync))
+        in_sync.add_metric(("standby",), len(now.standby_in_sync))
+        yield in_sync
+        yield GaugeMetricFamily(
+            "kessai_degraded",
+            "1 while the standby site does not count",
+            value=float(now.mode == DEGRADED),
+        )
+        snapshots = CounterMetricFamily(
+            "kessai_snapshot_bytes", "Bytes of snapshots, by direction", labels=("direction",)
+        )
+        snapshots.add_metric(("sent",), self._snapshot_sent)
+        snapshots.add_metric(("received",), self._snapshot_received)
+        yield snapshots
 
 
 class Endpoint:

@@ -36,13 +36,17 @@ from node.rpc.server import ListenError
 from node.rpc.snapshots import Pace, SnapshotService
 from node.rpc.wire_replication import Hello
 from node.settings import Settings
-from node.store import Recovered, Store, StoreRefused
+from node.store import FULL, Recovered, Store, StoreRefused
 
 RECORDED = frozenset(
     {"alarm", "fenced", "follower", "handover", "in-sync", "rolled-back", "serving", "set-change"}
     | {"silent", "snapshot", "switch"}
 )
 """Events of the core that operators find in etcd, not only in the node's own log."""
+
+
+DISK_FULL = 75
+"""Exit code of a node that stopped for want of room on its disk (EX_TEMPFAIL of sysexits.h)."""
 
 
 class Node:
@@ -65,7 +69,9 @@ class Node:
         readers = ThreadPoolExecutor(4, thread_name_prefix="reader")
         self._links = Links(
             {
-                peer.node: PeerLink(peer.node, peer.peers, self._hello, self._on_refused)
+                peer.node: PeerLink(
+                    peer.node, peer.peers, self._hello, self._on_refused, self._on_rejected
+                )
                 for peer in settings.others
             }
         )
@@ -82,7 +88,9 @@ class Node:
         )
         self._snapshots = SnapshotMaker(
             self._store,
-            make_fetcher(settings, lambda: self._cluster_id),
+            make_fetcher(
+                settings, lambda: self._cluster_id, lambda size: metrics.snapshot_received(size)
+            ),
             self._driver.feed,
             self._journal.say,
         )
@@ -185,6 +193,7 @@ class Node:
             {peer.node for peer in self._settings.others},
             self._store.snapshot_file,
             pace,
+            metrics.snapshot_sent,
         )
         return make_servers(self._settings, self._engine, metrics, replication, snapshots)
 
@@ -208,9 +217,14 @@ class Node:
         if event.kind in RECORDED:
             state = self._driver.replica.state
             self._session.record(event.kind, event.detail, state.promised, state.commit)
+        if event.kind == "silent" and FULL in event.detail:
+            self._stop(DISK_FULL)
 
     def _on_refused(self, node: str) -> None:
         self._driver.feed(PeerRefused(node))
+
+    def _on_rejected(self, node: str, reason: str) -> None:
+        self._journal.say("rejected", f"by {node}: {reason}")
 
     def _on_coordination(self, event: CoordinatorEvent) -> None:
         if isinstance(event, ConfigurationSeen) and not self._belongs(event):

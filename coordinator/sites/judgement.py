@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from coordinator.configuration import Configuration, majority, takeover_size
+from coordinator.planning import SwitchRefused, plan
 from coordinator.records import NodeSight, Reach, ReportRecord
 from coordinator.settings import Mode, Switching
 from coordinator.sites.reports import Heard
-from coordinator.switching import SwitchRefused, plan
 
 STALLED_MS: Final = 5000
 """Patience with a leader that answers but proves nothing: first it evicts whoever is silent (S6:
@@ -25,6 +25,13 @@ STALLED_MS: Final = 5000
 
 SETTLE_MS: Final = 10_000
 """Patience with a site that has not served yet since it became active, or since we looked."""
+
+FAILOVER_MS: Final = 30_000
+"""After a failover no other one for so long: it would lead back to where nobody was served, and a
+cluster that is merely overloaded must not be driven to and fro."""
+
+LED_MS: Final = 10_000
+"""A leader that has led for less is not moved: moving it again would only prolong the trouble."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +124,8 @@ def complaint(report: ReportRecord, configuration: Configuration, switching: Swi
     active = configuration.active_site
     if report.unserved_ms < _patience_ms(report, configuration, switching):
         return ""
+    if 0 <= report.failover_ms < FAILOVER_MS:
+        return ""
     if not any(_answers(node) and node.site != active for node in report.nodes):
         return ""
     there = ", ".join(
@@ -158,6 +167,7 @@ def _leader_unreached(report: ReportRecord, mine: ReportRecord, switching: Switc
     """Does this place not reach the leader that we know, while others of its site answer it?"""
     return (
         report.epoch == mine.epoch != 0
+        and not 0 <= report.led_ms < LED_MS
         and report.leader_unreached_ms >= switching.move_leader_ms
         and any(_answers(node) for node in report.nodes)
     )
@@ -177,9 +187,7 @@ def _switch(to: str, evidence: str, mode: Mode) -> Decision:
 
 def _move(mine: ReportRecord, unreached: Sequence[ReportRecord], mode: Mode) -> Decision:
     told = _told(unreached, lambda each: f"{each.leader_unreached_ms / 1000:.1f} s")
-    evidence = (
-        f"terminals do not reach the leader {mine.leader} from {told}, but others of its site"
-    )
+    evidence = f"terminals at {told} do not reach the leader {mine.leader}, only others of its site"
     if mode is Mode.OBSERVE_ONLY:
         return Propose("would-have-moved", f"would have moved the leader: {evidence}")
     return MoveLeader(mine.leader, mine.epoch, evidence)

@@ -32,7 +32,7 @@ from coordinator.sites.judgement import (
 from coordinator.sites.moving import ask_to_hand_over
 from coordinator.sites.probe import Probe
 from coordinator.sites.reports import ReportBook
-from coordinator.sites.sight import Sight
+from coordinator.sites.sight import Answer, Sight
 from coordinator.switching import SwitchRefused, switch
 
 REPORT_MS: Final = 300
@@ -58,10 +58,11 @@ class Lookout:
         self._sight = Sight(
             {node.node: node.site for node in settings.nodes},
             self._switching.probe_ms + self._switching.probe_deadline_ms,
+            self._switching.agree_ms,
             _now_ms(),
         )
         self._book = ReportBook(self._switching.fresh_ms)
-        self._peers = {node.node: node.peers for node in settings.nodes}
+        self._nodes = {node.node: node for node in settings.nodes}
         self._sequence = 0
         self._away_since_ms: float | None = None
         self._etcd_away_ms = 0
@@ -81,7 +82,12 @@ class Lookout:
 
     async def _watch(self, node: Watched) -> None:
         """Ask one node again and again."""
-        probe = Probe(node.terminals, self._switching.probe_deadline_ms)
+
+        def late(answer: Answer) -> None:
+            now_ms = _now_ms()
+            self._sight.saw(node.node, answer, now_ms, now_ms)
+
+        probe = Probe(node.terminals, self._switching.probe_deadline_ms, late)
         try:
             while True:
                 asked_ms = _now_ms()
@@ -140,7 +146,9 @@ class Lookout:
             awaited=view.awaited,
             leader=view.leader,
             epoch=view.epoch,
+            led_ms=view.led_ms,
             leader_unreached_ms=view.leader_unreached_ms,
+            failover_ms=view.failover_ms,
             nodes=view.nodes,
             etcd=self._registry.endpoint,
             etcd_ok=self._away_since_ms is None,
@@ -191,17 +199,20 @@ class Lookout:
 
     def _move(self, node: str, epoch: int, evidence: str) -> None:
         """Ask a leadership once, on the side: the next round must not wait for the answer."""
-        if epoch == self._moved_epoch or node not in self._peers:
+        if epoch == self._moved_epoch or node not in self._nodes:
             return
         if self._moving is not None and not self._moving.done():
             return
         self._moved_epoch = epoch
 
         async def ask() -> None:
-            came = await ask_to_hand_over(self._peers[node], self._switching.probe_deadline_ms)
-            why = f"{evidence}; {node} was asked to hand over: {came}"
-            self._journal.say("leader-moved", why)
-            self._recorder.say("leader-moved", why, epoch)
+            where = self._nodes[node]
+            came = await ask_to_hand_over(
+                where.terminals, where.peers, self._switching.probe_deadline_ms
+            )
+            why = f"{evidence}; {node}: {came}"
+            self._journal.say("leader-unreached", why)
+            self._recorder.say("leader-unreached", why, epoch)
 
         self._moving = asyncio.ensure_future(ask())
 

@@ -2,12 +2,14 @@
 
 "Not found" is the good answer: only a leader that has just proved its lead may give it (R1). An
 inquiry that hangs is told apart from a node that is gone by asking the same port whether anybody
-is there: a leader that waits for its write quorum answers that at once.
+is there: a leader that waits for its write quorum answers that at once. An answer that comes too
+late still counts when it comes: a site that is slow is not a site that serves nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import grpc
@@ -42,6 +44,9 @@ _STUCK: Final = 4
 """After so many probes without an answer in time the connection is made anew: TCP may wait many
 seconds before it tries a healed path again."""
 
+_LATE: Final = 4
+"""An inquiry is given up for good after so many deadlines."""
+
 _REACHES: Final = {
     # Its reads are full, which only a leader that serves can say.
     "OVERLOADED": Reach.SERVES,
@@ -61,26 +66,39 @@ _NOBODY: Final = frozenset(
 
 
 class Probe:
-    """Asks the node at `endpoint` (`host:port`, where it settles) as a terminal would."""
+    """Asks the node at `endpoint` (`host:port`, where it settles) as a terminal would.
 
-    def __init__(self, endpoint: str, deadline_ms: int) -> None:
+    `late` hears answers that come after `ask` has called the node silent.
+    """
+
+    def __init__(self, endpoint: str, deadline_ms: int, late: Callable[[Answer], None]) -> None:
         self._endpoint = endpoint
         self._deadline_s = deadline_ms / 1000
+        self._late = late
+        self._asked = 0
+        self._answered = 0  # the newest inquiry that brought an answer
         self._unanswered = 0
+        self._inquiries: set[asyncio.Task[None]] = set()
         self._channel = grpc.aio.insecure_channel(endpoint, options=CHANNEL_OPTIONS)
 
     async def ask(self) -> Answer:
         """How the node answers now; within the deadline, or a little later. Never raises."""
-        inquiry = asyncio.ensure_future(self._inquire())
-        try:
-            await asyncio.wait({inquiry}, timeout=self._deadline_s / 2)
-            there = not inquiry.done() and await self._is_there()
-            answer = await inquiry
-        finally:
-            inquiry.cancel()
-        if answer is not None:
+        self._asked += 1
+        heard: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        inquiry = asyncio.ensure_future(self._inquire(self._asked, heard))
+        self._inquiries.add(inquiry)
+        inquiry.add_done_callback(self._inquiries.discard)
+        await asyncio.wait({heard}, timeout=self._deadline_s / 2)
+        there = False
+        if not heard.done():
+            there, _ = await asyncio.gather(
+                is_there(self._channel, self._deadline_s / 2),
+                asyncio.wait({heard}, timeout=self._deadline_s / 2),
+            )
+        if heard.done():
             self._unanswered = 0
-            return answer
+            return heard.result()
+        heard.cancel()
         if there:
             self._unanswered = 0
             return Answer(Reach.STALLS, "no proof of its lead in time")
@@ -90,11 +108,13 @@ class Probe:
         return Answer(Reach.SILENT, "no answer in time")
 
     async def close(self) -> None:
-        """Close the channel."""
+        """Close the channel; nothing is heard any more."""
+        for inquiry in tuple(self._inquiries):
+            inquiry.cancel()
         await self._channel.close()
 
-    async def _inquire(self) -> Answer | None:
-        """What the inquiry brings; None for no answer in time."""
+    async def _inquire(self, number: int, heard: asyncio.Future[Answer]) -> None:
+        """Hand the answer to whoever waits for it, or say that it came late."""
         call = self._channel.unary_unary(
             _INQUIRE,
             request_serializer=pb.InquireRequest.SerializeToString,
@@ -102,23 +122,17 @@ class Probe:
         )
         request = pb.InquireRequest(idempotency_key=PROBE_KEY)
         try:
-            await call(request, timeout=self._deadline_s)
+            await call(request, timeout=self._deadline_s * _LATE)
         except grpc.aio.AioRpcError as problem:
-            return _meaning(problem)
-        return Answer(Reach.SERVES)
-
-    async def _is_there(self) -> bool:
-        """Does anybody answer on this port at all?"""
-        call = self._channel.unary_unary(
-            _CHECK,
-            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
-            response_deserializer=health_pb2.HealthCheckResponse.FromString,
-        )
-        try:
-            await call(health_pb2.HealthCheckRequest(), timeout=self._deadline_s / 2)
-        except grpc.aio.AioRpcError as problem:
-            return problem.code() not in _NOBODY
-        return True
+            answer = _meaning(problem)
+        else:
+            answer = Answer(Reach.SERVES)
+        if not heard.done():
+            heard.set_result(answer)
+        elif answer.reach is not Reach.SILENT and number > self._answered:
+            self._unanswered = 0
+            self._late(answer)
+        self._answered = max(self._answered, number)
 
     async def _anew(self) -> None:
         self._unanswered = 0
@@ -129,14 +143,26 @@ class Probe:
         await former.close()
 
 
-def _meaning(problem: grpc.aio.AioRpcError) -> Answer | None:
-    """What a failed inquiry says of the node; None for no answer in time."""
+async def is_there(channel: grpc.aio.Channel, within_s: float) -> bool:
+    """Does anybody answer on this port at all, `within_s` seconds?"""
+    call = channel.unary_unary(
+        _CHECK,
+        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+        response_deserializer=health_pb2.HealthCheckResponse.FromString,
+    )
+    try:
+        await call(health_pb2.HealthCheckRequest(), timeout=within_s)
+    except grpc.aio.AioRpcError as problem:
+        return problem.code() not in _NOBODY
+    return True
+
+
+def _meaning(problem: grpc.aio.AioRpcError) -> Answer:
+    """What a failed inquiry says of the node."""
     reason = _reason(problem)
     if reason:
         return Answer(_REACHES.get(reason, Reach.ANSWERS), reason)
     code = problem.code()
-    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return None
     if code in _NOBODY:
         return Answer(Reach.SILENT, "no connection")
     return Answer(Reach.ANSWERS, code.name)

@@ -21,7 +21,7 @@ from deploy.lab.processes import Cluster
 from deploy.topology import Topology
 from loadtest.bench import load
 from loadtest.bench.beat import Beat, beat
-from loadtest.bench.grounds import await_whole, running
+from loadtest.bench.grounds import await_whole, of_its_own
 from loadtest.bench.intake import Gap, Look, Moments, NeverCaughtUp, Return, returned
 from loadtest.bench.load import BenchError
 from loadtest.bench.rounds import prefix_of
@@ -74,7 +74,8 @@ async def catch_up(topology: Topology, wanted: Wanted, say: Callable[[str], None
     )
     parts: list[list[Return]] = []
     for part, made_of in (("from the log", topology), ("by snapshot", keeps_little)):
-        with running(made_of, say) as cluster:
+        with of_its_own(made_of, say) as cluster:
+            await asyncio.to_thread(cluster.start)
             parts.append([])
             for number in range(wanted.times):
                 play = _Play(cluster, wanted, prefixes=(2 * number, 2 * number + 1))

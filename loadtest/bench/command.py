@@ -10,13 +10,13 @@ from typing import Final
 
 import click
 
-from deploy.cli import TopologyFile, told
+from deploy.cli.options import TopologyFile, told
 from deploy.topology import Topology
 from loadtest.bench import grounds, show
 from loadtest.bench.catch_up import CatchUp, Wanted, catch_up
 from loadtest.bench.echo import loop_factory
 from loadtest.bench.load import BenchError
-from loadtest.bench.rounds import MODES, Comparison, Target, compare
+from loadtest.bench.rounds import MODES, Compared, Lengths, Target, compare
 
 POSITIVE: Final = click.IntRange(min=1)
 CATCH_UP: Final = "catch-up"
@@ -27,7 +27,7 @@ CATCH_UP: Final = "catch-up"
     "--rounds", type=POSITIVE, default=5, show_default=True, help="Turns of each comparison."
 )
 @click.option("--seconds", default=5.0, show_default=True, help="Length of one round.")
-@click.option("--warm-up", default=2.0, show_default=True, help="Seconds not counted, each target.")
+@click.option("--warm-up", default=2.0, show_default=True, help="Seconds not counted, each time.")
 @click.option("--in-flight", multiple=True, type=POSITIVE, default=(64, 256), show_default=True)
 @click.option(
     "--mode",
@@ -46,7 +46,7 @@ CATCH_UP: Final = "catch-up"
     multiple=True,
     default=("one-site-3node", "renewed-3node"),
     show_default=True,
-    help="The clusters to compare, each on its own; catch-up takes the last one.",
+    help="The clusters to compare; catch-up takes the last one.",
 )
 @click.option(
     "--front",
@@ -84,7 +84,7 @@ def bench(
 ) -> None:
     """Settlements beside a no-op echo on the same server stack, with the same client, in turns."""
     rates = [mode for mode in modes if mode != CATCH_UP]
-    compared: list[Comparison] = []
+    compared: Compared | None = None
     caught_up: CatchUp | None = None
     wanted = Wanted(rate, window, away, max(in_flight), returns, log_keep_entries)
     with told(), _refusing():
@@ -97,9 +97,7 @@ def bench(
                         targets,
                         modes=rates,
                         in_flight=in_flight,
-                        rounds=rounds,
-                        seconds=seconds,
-                        warm_up=warm_up,
+                        lengths=Lengths(rounds, seconds, warm_up),
                         say=_say,
                     )
                 )
@@ -108,12 +106,12 @@ def bench(
                 caught_up = runner.run(catch_up(topologies[-1], wanted, _say))
     if as_json:
         document = {
-            "comparisons": [each.as_json() for each in compared],
+            "rates": compared.as_json() if compared else None,
             "catch_up": caught_up.as_json() if caught_up else None,
         }
         click.echo(json.dumps(document, indent=2))
         return
-    for line in show.comparisons(compared) if compared else ():
+    for line in show.compared(compared) if compared else ():
         click.echo(line)
     for line in show.catch_up(caught_up) if caught_up else ():
         click.echo(line)
@@ -125,8 +123,8 @@ def _tried(
     if front is not None:
         yield started.enter_context(grounds.front(front))
         return
-    for name, topology in grounds.named(grounds.apart(topologies)).items():
-        yield grounds.target(started.enter_context(grounds.running(topology, _say)), name)
+    for name, topology in grounds.named(topologies).items():
+        yield grounds.target(started.enter_context(grounds.of_its_own(topology, _say)), name)
 
 
 @contextmanager

@@ -1,30 +1,25 @@
-"""What is measured: an echo, a node's front, whole clusters; started here, and stopped again.
-
-Clusters that are compared run at the same time, each on ports of its own, and only one of them has
-load. To start each one anew for its round would measure cold caches and first elections.
-"""
+"""What is measured: an echo, a node's front, whole clusters; started here, and stopped again."""
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
-from deploy.addresses import split
-from deploy.control import NodeStatus, leader_of
+from deploy.control import NodeStatus
 from deploy.lab.processes import HOME, Cluster
-from deploy.topology import EtcdMember, Node, Topology
+from deploy.sight import Sight, look
+from deploy.topology import Coordinator, Topology
 from loadtest.bench.load import BenchError
-from loadtest.bench.rounds import Counters, Ground, Target
+from loadtest.bench.rounds import Counters, Ground, Ready, Target
 
-PORTS_APART: Final = 1000  # between two clusters whose files name the same ports
+FRESH_MS: Final = 2000  # a coordinator that works has reported since
 _LOOK_EVERY_S: Final = 0.1
 
 
@@ -44,6 +39,7 @@ def front(burst_ms: float) -> Iterator[Target]:
 
 @contextmanager
 def _server(name: str, module: str, *arguments: str) -> Iterator[Target]:
+    """One small program; without load it only sleeps, so it runs all the time."""
     process = subprocess.Popen(
         [sys.executable, "-m", module, "127.0.0.1:0", *arguments], stdout=subprocess.PIPE, text=True
     )
@@ -52,28 +48,36 @@ def _server(name: str, module: str, *arguments: str) -> Iterator[Target]:
         port = process.stdout.readline().strip()
         if not port:
             raise BenchError(f"{module} did not start")
-        ground = Ground(f"127.0.0.1:{port}")
-        yield Target(name, lambda: ground, lambda: {"server": (process.pid,)})
+        ground = Ground(f"127.0.0.1:{port}", {"server": (process.pid,)})
+        yield Target(name, lambda: nullcontext(lambda: ground))
     finally:
         process.terminate()
         process.wait(10)
 
 
 @contextmanager
-def running(topology: Topology, say: Callable[[str], None]) -> Iterator[Cluster]:
-    """A cluster of its own for as long as the block lasts."""
+def of_its_own(topology: Topology, say: Callable[[str], None]) -> Iterator[Cluster]:
+    """A cluster with a new folder, not started yet; stopped and deleted after the block."""
     # Beside the data of other clusters, not in /tmp: that may be memory, where an fsync is free.
     HOME.mkdir(exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix="bench-", dir=HOME) as folder,
         Cluster(topology, Path(folder), owned=True, say=say) as cluster,
     ):
-        cluster.start()
         yield cluster
 
 
 def target(cluster: Cluster, name: str, within_s: float = 60.0) -> Target:
-    """A running cluster as something to measure."""
+    """A cluster as something to measure; it is started for its part of each turn, and stopped."""
+
+    @asynccontextmanager
+    async def at_work() -> AsyncIterator[Ready]:
+        # In a thread: the first start runs an event loop of its own.
+        await asyncio.to_thread(cluster.start)
+        try:
+            yield ready
+        finally:
+            await asyncio.to_thread(cluster.stop)
 
     def ready() -> Ground:
         leader = await_whole(cluster, within_s)
@@ -88,14 +92,15 @@ def target(cluster: Cluster, name: str, within_s: float = 60.0) -> Target:
                 )
             return Counters(status.settled, status.fsyncs, status.configuration_revision)
 
-        return Ground(cluster.terminal_endpoints()[leader.node], counters)
+        return Ground(
+            cluster.terminal_endpoints()[leader.node], parts(cluster, leader.node), counters
+        )
 
-    return Target(name, ready, lambda: parts(cluster))
+    return Target(name, at_work)
 
 
-def parts(cluster: Cluster) -> Mapping[str, Sequence[int]]:
+def parts(cluster: Cluster, leader: str) -> Mapping[str, Sequence[int]]:
     """The cluster's processes: the leader, the other nodes by site, and what is around them."""
-    leader = cluster.leader()
     found: dict[str, list[int]] = {}
     for name in cluster.running():
         pid = cluster.pid(name)
@@ -104,7 +109,7 @@ def parts(cluster: Cluster) -> Mapping[str, Sequence[int]]:
     return found
 
 
-def _part(topology: Topology, name: str, leader: str | None) -> str:
+def _part(topology: Topology, name: str, leader: str) -> str:
     if name == leader:
         return "leader"
     if any(node.name == name for node in topology.nodes):
@@ -119,25 +124,34 @@ def await_whole(cluster: Cluster, within_s: float) -> NodeStatus:
     """
     deadline = time.monotonic() + within_s
     while True:
-        leader = leader_of(cluster.statuses())
-        missing = lacking(cluster.topology, leader)
-        if leader is not None and not missing:
-            return leader
+        sight = look(cluster.topology)
+        missing = lacking(sight)
+        if sight.leader is not None and not missing:
+            return sight.leader
         if time.monotonic() >= deadline:
             raise BenchError(f"not all replicas are in sync after {within_s:.0f} s: {missing}")
         time.sleep(_LOOK_EVERY_S)
 
 
-def lacking(topology: Topology, leader: NodeStatus | None) -> str:
+def lacking(sight: Sight) -> str:
     """What keeps a cluster from being whole and quiet, in words; empty: nothing."""
+    leader = sight.leader
     if leader is None:
         return "no leader serves"
     counted = {each.partition("/")[0] for each in (*leader.in_sync, *leader.standby_in_sync)}
-    outside = [node.name for node in topology.nodes if node.name not in counted]
+    outside = [node.name for node in sight.topology.nodes if node.name not in counted]
     if outside:
         return f"{', '.join(outside)} not in sync"
     behind = [peer.node for peer in leader.peers if peer.lag]
-    return f"{', '.join(behind)} still behind" if behind else ""
+    if behind:
+        return f"{', '.join(behind)} still behind"
+    starting = [each.name for each in sight.topology.coordinators if not _reports(sight, each)]
+    return f"{', '.join(starting)} only starting" if starting else ""
+
+
+def _reports(sight: Sight, coordinator: Coordinator) -> bool:
+    report = sight.report_of(coordinator.place)
+    return report is not None and sight.at_ms - report.at_ms <= FRESH_MS
 
 
 def named(topologies: Sequence[Topology]) -> dict[str, Topology]:
@@ -149,51 +163,3 @@ def named(topologies: Sequence[Topology]) -> dict[str, Topology]:
     if len(found) < len(topologies):
         raise BenchError("two of the topologies cannot be told apart: give their clusters names")
     return found
-
-
-def apart(topologies: Sequence[Topology]) -> list[Topology]:
-    """The topologies with their ports moved where an earlier one has the same."""
-    taken: set[str] = set()
-    found: list[Topology] = []
-    for topology in topologies:
-        moved = topology
-        while taken & set(_addresses(moved)):
-            moved = _moved(moved, PORTS_APART)
-        taken |= set(_addresses(moved))
-        found.append(moved)
-    return found
-
-
-def _addresses(topology: Topology) -> Iterator[str]:
-    for node in topology.nodes:
-        yield from (address for _, address in node.addresses())
-    for member in topology.etcd:
-        yield from (address for _, address in member.addresses())
-
-
-def _moved(topology: Topology, by: int) -> Topology:
-    def further(address: str) -> str:
-        host, port = split(address)
-        if port + by > 65535:
-            raise BenchError(f"no ports left for another cluster beside {address}")
-        return f"{host}:{port + by}"
-
-    def node(each: Node) -> Node:
-        return msgspec.structs.replace(
-            each,
-            terminals=further(each.terminals),
-            peers=further(each.peers),
-            metrics=further(each.metrics),
-        )
-
-    def member(each: EtcdMember) -> EtcdMember:
-        return msgspec.structs.replace(each, client=further(each.client), peers=further(each.peers))
-
-    return msgspec.structs.replace(
-        topology,
-        sites=tuple(
-            msgspec.structs.replace(site, nodes=tuple(map(node, site.nodes)))
-            for site in topology.sites
-        ),
-        etcd=tuple(map(member, topology.etcd)),
-    )

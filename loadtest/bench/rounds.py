@@ -1,15 +1,18 @@
 """Rounds: the echo and the settlements in turns, and what came of them, as numbers.
 
-In turns, because the machine is never equally quiet for long: each ratio compares two rounds of one
-turn, and every turn begins with another target, so that a drift favours nobody. What is not being
-measured goes on running without load (its leases would run out if it were paused), and what that
-costs is measured in every round.
+In turns, because the machine is never equally quiet for long: a ratio compares two rounds of one
+turn, and every turn begins with another target, so that a drift favours nobody. Only what is being
+measured runs. A cluster without load is not free (heartbeats, probes, leases), and whatever it used
+would be taken from the others; to pause it would let its leases run out. So each target is started
+for its part of a turn, made whole, warmed up, measured and stopped; its data stays.
 """
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass
 from time import perf_counter
 from typing import Any, Final
@@ -40,30 +43,31 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """A target that is ready for a round: where it listens now, and its counters if it has any."""
+    """A target that may be measured now: where it listens, the process numbers of its parts, and
+    its counters if it has any."""
 
     address: str
+    processes: Mapping[str, Sequence[int]]
     counters: Callable[[], Counters] | None = None
+
+
+Ready = Callable[[], Ground]
+"""Returns once the target may be measured (a cluster: every replica of every site in sync), or
+raises `BenchError`. Called before every round: the leader may have changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Something to measure.
-
-    `ready` returns once it may be measured (a cluster: every replica of every site in sync), or
-    raises `BenchError`. `processes` gives the process numbers it consists of now, by part.
-    """
+    """Something to measure; it runs within the block of `at_work`."""
 
     name: str
-    ready: Callable[[], Ground]
-    processes: Callable[[], Mapping[str, Sequence[int]]]
+    at_work: Callable[[], AbstractAsyncContextManager[Ready]]
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
     """One round of one target. Processor time is in microseconds an answer, by part.
 
-    `idle_cores`: what all targets that were not measured used meanwhile, in processor cores.
     `sets_changed`: a replica fell out of sync or came back in this round; it is counted all the
     same, since what made that happen also made it slow.
     """
@@ -73,7 +77,6 @@ class Measured:
     p99_ms: float
     cpu_us: Mapping[str, float]
     settlements_per_fsync: float | None
-    idle_cores: float = 0.0
     sets_changed: bool = False
 
 
@@ -127,45 +130,69 @@ class Comparison:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """All that was measured. `idle_cores`: what each target used without load, turn by turn."""
+
+    comparisons: Sequence[Comparison]
+    idle_cores: Mapping[str, Sequence[float]]
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, for `--json`."""
+        return {
+            "comparisons": [each.as_json() for each in self.comparisons],
+            "idle_cores": {name: list(cores) for name, cores in self.idle_cores.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """How often and how long: turns, seconds of a round, seconds of warming up that do not count
+    (each target, each turn), seconds without load."""
+
+    rounds: int
+    seconds: float
+    warm_up: float
+    idle: float = 1.0
+
+
 async def measure(
-    target: Target,
-    mode: str,
-    in_flight: int,
-    seconds: float,
-    prefix: str,
-    idle: Sequence[Target] = (),
+    ground: Ground, mode: str, in_flight: int, seconds: float, prefix: str
 ) -> Measured:
     """One round on a channel of its own. `prefix` makes its keys unlike any other round's.
 
-    Raises `BenchError` where an answer does not count or a process of `target` or `idle` ends.
+    Raises `BenchError` where an answer does not count, or a process ended.
     """
-    ground = target.ready()
-    parts = {**target.processes(), CLIENT: (psutil.Process().pid,)}
-    others = [pid for each in idle for pids in each.processes().values() for pid in pids]
+    parts = {**ground.processes, CLIENT: (psutil.Process().pid,)}
     async with open_channel(ground.address) as channel:
         await channel.channel_ready()
         counted = ground.counters() if ground.counters else None
-        before, idle_before = _cpu_by_part(parts), _cpu_s(others)
-        begun = perf_counter()
+        before = _cpu_by_part(parts)
         sample = await MODES[mode](channel, prefix, in_flight, seconds)
-        took = perf_counter() - begun
-        after, idle_after = _cpu_by_part(parts), _cpu_s(others)
+        after = _cpu_by_part(parts)
     per_fsync, changed = None, False
     if ground.counters and counted:
         now = ground.counters()
         per_fsync = (now.settled - counted.settled) / max(1, now.fsyncs - counted.fsyncs)
         changed = now.revision != counted.revision
     if not sample.answers:
-        raise BenchError(f"{target.name} gave no answer in {seconds} s")
+        raise BenchError(f"{ground.address} gave no answer in {seconds} s")
     return Measured(
         rate=sample.rate,
         p50_ms=sample.percentile(0.50),
         p99_ms=sample.percentile(0.99),
         cpu_us={part: 1e6 * (after[part] - before[part]) / sample.answers for part in parts},
         settlements_per_fsync=per_fsync,
-        idle_cores=(idle_after - idle_before) / took,
         sets_changed=changed,
     )
+
+
+async def idle_cores(ground: Ground, seconds: float) -> float:
+    """The processor cores that a target uses without load."""
+    before, begun = _cpu_by_part(ground.processes), perf_counter()
+    await asyncio.sleep(seconds)
+    after, took = _cpu_by_part(ground.processes), perf_counter() - begun
+    return (sum(after.values()) - sum(before.values())) / took
 
 
 async def compare(
@@ -173,34 +200,37 @@ async def compare(
     *,
     modes: Sequence[str],
     in_flight: Sequence[int],
-    rounds: int,
-    seconds: float,
-    warm_up: float,
+    lengths: Lengths,
     say: Callable[[str], None],
-) -> list[Comparison]:
+) -> Compared:
     """All modes and numbers in flight, all targets (the first is the base) in turns.
 
-    Each target first runs `warm_up` seconds that are not counted. Raises `BenchError`.
+    Raises `BenchError`.
     """
     results: dict[tuple[str, int], dict[str, list[Measured]]] = {
         (mode, many): {target.name: [] for target in targets}
         for mode in modes
         for many in in_flight
     }
-    prefixes = iter(map(prefix_of, range(36**3)))
-    if warm_up > 0:
-        for target in targets:
-            for mode in modes:
-                await measure(target, mode, max(in_flight), warm_up, next(prefixes))
-    for turn in range(rounds):
+    idle: dict[str, list[float]] = {target.name: [] for target in targets}
+    prefixes = map(prefix_of, range(36**3))
+    for turn in range(lengths.rounds):
+        for target in rotated(targets, turn):
+            async with target.at_work() as ready:
+                idle[target.name].append(await idle_cores(ready(), lengths.idle))
+                if lengths.warm_up > 0:
+                    for mode in modes:
+                        await measure(
+                            ready(), mode, max(in_flight), lengths.warm_up, next(prefixes)
+                        )
+                for (mode, many), into in results.items():
+                    measured = await measure(ready(), mode, many, lengths.seconds, next(prefixes))
+                    into[target.name].append(measured)
         for (mode, many), into in results.items():
-            for target in rotated(targets, turn):
-                idle = [each for each in targets if each is not target]
-                measured = await measure(target, mode, many, seconds, next(prefixes), idle)
-                into[target.name].append(measured)
             rates = "  ".join(f"{name} {each[-1].rate:,.0f}/s" for name, each in into.items())
-            say(f"round {turn + 1}/{rounds}  {mode} {many:>4} in flight  {rates}")
-    return [Comparison(mode, many, into) for (mode, many), into in results.items()]
+            say(f"turn {turn + 1}/{lengths.rounds}  {mode} {many:>4} in flight  {rates}")
+    found = [Comparison(mode, many, into) for (mode, many), into in results.items()]
+    return Compared(found, idle)
 
 
 def rotated(targets: Sequence[Target], turn: int) -> list[Target]:

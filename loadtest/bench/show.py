@@ -7,19 +7,19 @@ from typing import Final
 
 from loadtest.bench.catch_up import CatchUp
 from loadtest.bench.intake import Return, spread
-from loadtest.bench.rounds import Comparison, Measured, Spread
+from loadtest.bench.rounds import Compared, Measured, Spread
 
 HOW: Final = (
     "rates are answers a second: median (least to greatest) of the rounds; a ratio compares two\n"
-    "rounds of one turn. Clusters that are not measured run on, without load: their leases would\n"
-    "run out if they were paused. What that costs is shown as idle, and every target bears it."
+    "rounds of one turn. Only what is measured runs: a cluster is started for its part of a turn,\n"
+    "waited for until all replicas are in sync, warmed up, measured, and stopped."
 )
 
 
-def comparisons(found: Sequence[Comparison]) -> Iterator[str]:
+def compared(found: Compared) -> Iterator[str]:
     """The lines of the ratios."""
     yield HOW
-    for each in found:
+    for each in found.comparisons:
         yield f"\n{each.mode}, {each.in_flight} in flight"
         for name, rounds in each.rounds.items():
             yield f"  {name:<14}{_row(rounds)}"
@@ -30,6 +30,10 @@ def comparisons(found: Sequence[Comparison]) -> Iterator[str]:
             )
         for name, rounds in each.rounds.items():
             yield f"  {name}: {'; '.join(_details(rounds))}"
+    yield "\nwithout load, in processor cores"
+    for name, cores in found.idle_cores.items():
+        idle = Spread.of(cores)
+        yield f"  {name:<14}{idle.median:.2f} ({idle.least:.2f} to {idle.greatest:.2f})"
 
 
 def _row(rounds: Sequence[Measured]) -> str:
@@ -50,8 +54,6 @@ def _details(rounds: Sequence[Measured]) -> Iterator[str]:
     fsyncs = [each.settlements_per_fsync for each in rounds if each.settlements_per_fsync]
     if fsyncs:
         yield f"settlements a fsync of the leader {Spread.of(fsyncs).median:.1f}"
-    idle = Spread.of([each.idle_cores for each in rounds])
-    yield f"idle beside it {idle.median:.2f} of a core ({idle.least:.2f} to {idle.greatest:.2f})"
     changed = sum(each.sets_changed for each in rounds)
     if changed:
         yield f"IN-SYNC SETS CHANGED in {changed} of {len(rounds)} rounds (counted all the same)"
@@ -68,10 +70,10 @@ def catch_up(found: CatchUp) -> Iterator[str]:
         ("by snapshot, then log", found.by_snapshot),
     ):
         yield f"\n{title}, {len(returns)} returns at {found.rate:,.0f} payments a second"
-        yield from _returns(returns)
+        yield from _returns(returns, by_snapshot=returns is found.by_snapshot)
 
 
-def _returns(returns: Sequence[Return]) -> Iterator[str]:
+def _returns(returns: Sequence[Return], *, by_snapshot: bool) -> Iterator[str]:
     def told(of: str, unit: str, places: int = 1) -> str:
         it = spread(returns, of)
         return (
@@ -81,8 +83,10 @@ def _returns(returns: Sequence[Return]) -> Iterator[str]:
     yield f"  missed          {told('missed.entries', 'entries', 0)}"
     yield f"                  {told('missed.settlements', 'settlements', 0)}"
     yield f"  first sign      {told('first_s', 's')}"
-    if any(each.snapshot for each in returns):
-        fetched = [each for each in returns if each.snapshot]
+    fetched = [each for each in returns if each.snapshot]
+    if by_snapshot and not fetched:
+        yield "  snapshot        too small to be seen growing: no rate"
+    elif by_snapshot:
         size = spread(fetched, "snapshot.size_bytes")
         rate = spread(fetched, "snapshot.bytes_s")
         yield (

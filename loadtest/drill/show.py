@@ -71,12 +71,17 @@ def show(console: Console, played: Played) -> None:
 
 
 def show_repeats(console: Console, played: Sequence[Played]) -> None:
-    """Least, median and greatest of the longest gaps, and how many passed."""
-    gaps = [each.figures.longest_gap_ms for each in played if each.figures is not None]
+    """Least, median and greatest of the longest gaps and waits, and how many passed."""
+    figures = [each.figures for each in played if each.figures is not None]
     passed = sum(each.verdict.ruling is Ruling.PASS for each in played)
     console.print(f"\n{passed} of {len(played)} passed")
-    if gaps:
+    if figures:
         console.print(
-            f"time terminals could not settle: min {min(gaps):,.0f} ms, "
-            f"median {median(gaps):,.0f} ms, max {max(gaps):,.0f} ms"
+            f"time terminals could not settle: {_spread([f.longest_gap_ms for f in figures])}\n"
+            f"longest wait while disturbed: {_spread([f.longest_wait_ms for f in figures])}"
         )
+
+
+def _spread(values_ms: Sequence[float]) -> str:
+    least, middle, most = min(values_ms), median(values_ms), max(values_ms)
+    return f"min {least:,.0f} ms, median {middle:,.0f} ms, max {most:,.0f} ms"

@@ -14,7 +14,7 @@ from node.core.state import State
 
 
 def on_offer(state: State, sender: ReplicaId, offer: Offer) -> None:
-    """Fetch it, unless one is on its way already or the own log reaches as far."""
+    """Fetch it, unless one is on its way already or the own log has got there."""
     if offer.epoch == state.promised and state.fetching is None and _is_wanted(state, offer):
         state.fetching = offer
         state.event("snapshot", f"fetching index {offer.index} from {sender.node}")
@@ -22,7 +22,7 @@ def on_offer(state: State, sender: ReplicaId, offer: Offer) -> None:
 
 
 def on_fetched(state: State, fetched: SnapshotFetched, *, follows: bool) -> None:
-    """Install it, unless the log has got there by itself meanwhile: no vouched entry is dropped.
+    """Install it, unless the log has got there by itself meanwhile.
 
     What is committed stays committed, so an offer of an epoch that is over is as good.
     """
@@ -42,4 +42,10 @@ def on_missed(state: State, missed: SnapshotMissed) -> None:
 
 
 def _is_wanted(state: State, offer: Offer) -> bool:
-    return offer.index > state.log.last_index
+    """Is the offer beyond what is known to be committed here, and not in the log? Then whatever
+    the log has at its index, an uncommitted suffix of an older epoch, will not be kept anyhow.
+    """
+    log = state.log
+    return offer.index > state.commit and not log.matches(
+        offer.index, offer.entry_epoch, offer.hash
+    )

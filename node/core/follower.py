@@ -90,6 +90,7 @@ class Follower:
     heard_at: float = 0.0
     refused: bool = False
     key_absent_since: float | None = None
+    key_absent_at: int = 0
     patience: float = 1.0
     losses: int = 0
     quiet_until: float = 0.0
@@ -120,12 +121,14 @@ class Follower:
     def on_leader_seen(self, seen: LeaderSeen, now: float) -> None:
         """etcd says who holds the leader key."""
         if seen.epoch == 0:
-            if seen.revision > self.leader_epoch and self.key_absent_since is None:
-                self.key_absent_since = now
+            if seen.revision > self.leader_epoch:
+                self.key_absent_at = seen.revision
+                if self.key_absent_since is None:
+                    self.key_absent_since = now
             self._answer_call(now)
             return
         self.key_absent_since = None
-        if seen.epoch > self.leader_epoch and seen.epoch >= self.state.promised:
+        if seen.epoch > self.leader_epoch:  # below the promise, too: after a fence (X4)
             self._new_epoch(seen.node, seen.epoch)
             self.heard_at = now  # T2: from first learning of it
 
@@ -162,6 +165,10 @@ class Follower:
             self.called = epoch
             if self.state.is_member():
                 self._campaign(epoch, f"handed over by {self.leader}")
+
+    def step_back(self, now: float) -> None:
+        """We could not lead with this log: let somebody else try first."""
+        self.quiet_until = now + self.state.timings.suspicion_ms * self.patience
 
     def on_configuration_seen(self, now: float) -> None:
         """The sites may have been switched, as whoever called us said (H2)."""
@@ -239,7 +246,8 @@ class Follower:
     def _new_epoch(self, leader: str, epoch: int) -> None:
         self.leader, self.leader_epoch = leader, epoch
         self.refused = False
-        self.key_absent_since = None
+        if epoch > self.key_absent_at:  # else a late word of a key that is known to be gone
+            self.key_absent_since = None
         self.called = 0
         self.votes.clear()
         self.patience = 1.0 + self.state.random()

@@ -54,8 +54,11 @@ def _without_the_silent(leader: Leader, now: float) -> Configuration | None:
 
 
 def _admission(leader: Leader, peer: Progress, now: float) -> Configuration | None:
-    """S6: only a live replica that has caught up in this epoch; S2 covers the rest."""
-    caught_up = peer.close and peer.match >= leader.start_index
+    """S6: only a live replica that has caught up in this epoch; S2 covers the rest.
+
+    It has what others may have pruned already: who counts never needs that from anybody.
+    """
+    caught_up = peer.close and peer.match >= max(leader.start_index, leader.floor_told)
     if peer.replica is None or not caught_up or peer.is_silent(peer.replica, now):
         return None
     former = [m for m in leader.configuration.members if m.node == peer.node]

@@ -6,7 +6,7 @@ and, while one is changing, of the next (T7, S1); the leader's own disk counts l
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from coordinator.configuration import (
@@ -46,6 +46,7 @@ class Leader:
     move: handover.HandingOver | switching.Switching | None = None
     reads: Reads = field(default_factory=Reads)
     beat_at: float = -1e18
+    floor_told: int = 0
 
     role = "leader"
 
@@ -131,8 +132,9 @@ class Leader:
             peer.check_stall(now)
             peer.tend_snapshot(now)
             peer.pursue(self.state.commit, now)
-        if now - self.beat_at >= self.state.timings.heartbeat_ms:
-            self._beat(now)
+        # Who was sent an Append lately needs no empty one (M3).
+        quiet = now - self.state.timings.heartbeat_ms
+        self._beat([peer for peer in self.peers.values() if peer.sent_at <= quiet], now)
         self._prove_reads(now)
         self._feed(now)
         keeping.tend(self, now)
@@ -216,38 +218,55 @@ class Leader:
             self.move.advance(now)
 
     def _floor(self) -> int:
-        """What every member of both configurations has on disk."""
+        """What every member of both configurations has on disk, and whoever may soon be one."""
         durable = self.durable()
         members = frozenset().union(*(c.members for c in self._configurations()))
-        return min(durable.get(member, 0) for member in members)
+        members |= {p.replica for p in self.peers.values() if p.close and p.replica is not None}
+        floor = min(durable.get(member, 0) for member in members)
+        self.floor_told = max(self.floor_told, floor)
+        return floor
 
     def _kept_for_snapshots(self, now: float) -> Iterable[int]:
         """What follows a snapshot that is being fetched must still be there when it is installed.
 
-        As a floor: the entries kept beyond it come on top.
+        As a floor: the entries kept beyond it come on top. The snapshot's own last entry is kept,
+        too: what is read from disk for a peer begins with the entry before (M1).
         """
         keep = self.state.timings.log_keep_entries
         for peer in self.peers.values():
             offer, disk = peer.offer, peer.replica
             if offer is not None and disk is not None and not peer.is_silent(disk, now):
-                yield offer.index + keep
+                yield offer.index - 1 + keep
 
     def _feed(self, now: float) -> None:
         floor = self._floor()
         for peer in self.peers.values():
-            self.round = peer.feed(self.round, floor, now)
+            if not self._is_left_behind(peer):
+                self.round = peer.feed(self.round, floor, now)
 
-    def _beat(self, now: float) -> None:
+    def _beat(self, peers: Collection[Progress], now: float) -> None:
+        if not peers:
+            return
         self.beat_at = now
         self.round += 1
         floor = self._floor()
-        for peer in self.peers.values():
-            peer.heartbeat(self.round, floor, now)
+        for peer in peers:
+            if self._is_left_behind(peer):
+                peer.knock(self.round, now)
+            else:
+                peer.heartbeat(self.round, floor, now)
+
+    def _is_left_behind(self, peer: Progress) -> bool:
+        """Is it on a disk that was given up (X4), or may be, for all we have heard of it?"""
+        given_up = self.configuration.given_up
+        return (peer.replica is None or peer.replica in given_up) and any(
+            disk.node == peer.node for disk in given_up
+        )
 
     def _prove_reads(self, now: float) -> None:
         """One round serves all reads that came in since the last; not more than one a ms."""
         if self.reads.next_round > self.round and now - self.beat_at >= READ_ROUND_MS:
-            self._beat(now)
+            self._beat(self.peers.values(), now)
         self._answer_reads()
 
     def _answer_reads(self) -> None:

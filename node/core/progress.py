@@ -190,6 +190,10 @@ class Progress:
         before = Entry(previous, log.epoch_at(previous), b"", log.hash_at(previous))
         self._send(round_, before, (), floor, now)
 
+    def knock(self, round_: int, now: float) -> None:
+        """An empty Append after nothing: it changes no log, and whoever is there says so (X4)."""
+        self._send(round_, BEGINNING, (), 0, now)
+
     def on_loaded(self, entries: tuple[Entry, ...], round_: int, floor: int, now: float) -> None:
         """Entries read from disk for this peer: send those it lacks. None: they are pruned."""
         self.loading = False

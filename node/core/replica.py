@@ -150,7 +150,7 @@ class Replica:
                     moves.switch_site(role, site, now)
             case FenceAsked():
                 if isinstance(role, Leader | Takeover) and input.epoch > state.promised:
-                    self.become_follower(now, "fenced for a promotion of the other site (X4)")
+                    self._be_fenced(role.epoch, now)
                 promising.fence(state, input)
             case SnapshotMade():
                 if isinstance(role, Leader):
@@ -191,6 +191,14 @@ class Replica:
         self.role = Takeover(state, won.epoch, won.configuration, now)
         self.role.begin(now)
 
+    def _be_fenced(self, epoch: int, now: float) -> None:
+        """Lead no more. The key stays ours and is not renewed by anybody: suspect ourselves, so
+        that a promotion that comes to nothing does not leave the site without a leader.
+        """
+        self.become_follower(now, "fenced for a promotion of the other site (X4)")
+        assert isinstance(self.role, Follower)
+        self.role.on_leader_sign(self.state.me.node, epoch, now)
+
     def _settle_role(self, now: float) -> None:
         """What a step's end may mean for the role."""
         role = self.role
@@ -198,6 +206,10 @@ class Replica:
             leader = Leader(self.state, role.epoch, role.configuration, self.state.revision)
             self.role = leader
             leader.begin(now)
+        elif isinstance(role, Takeover) and role.unfit:
+            self.give_up(role.epoch, role.unfit, now)
+            if isinstance(self.role, Follower):
+                self.role.step_back(now)
         elif isinstance(role, Leader) and role.deposed:
             # The key may still be ours: nobody need wait until it is missed.
             self.give_up(role.epoch, role.deposed, now)

@@ -172,9 +172,14 @@ class State:
     def install(self, offer: Offer) -> None:
         """Issue the durable step that makes log and ledger those of `offer` (M4).
 
-        The caller has checked that nothing is lost by it: the own log ends below.
+        The caller has checked that nothing is lost by it: beyond the commit index the own log is
+        another, or ends below. What it had there vouches for nothing any more, as after a cut.
         """
         self.writes_issued += 1
+        self.durable_index = min(self.durable_index, self.commit)
+        self._under_way = deque(
+            (number, min(index, self.commit)) for number, index in self._under_way
+        )
         self.log = Log(offer.index, offer.entry_epoch, offer.hash)
         self.commit = self.applied = self.apply_asked = self.pruned = offer.index
         self._under_way.append((self.writes_issued, offer.index))

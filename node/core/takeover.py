@@ -36,6 +36,7 @@ class Takeover:
     fetch_tries: int = 0
     fetch_at: float = 0.0
     ready: bool = False
+    unfit: str = ""
 
     role = "takeover"
 
@@ -79,11 +80,16 @@ class Takeover:
         expected = last.index if last else self.fetch_from
         if reply.prev_index != expected:
             return  # an answer to a question asked before
+        chain = last.hash if last else self.state.log.hash_at(expected)
+        follows = not reply.entries or is_chain(expected, chain, reply.entries[:1])
+        if expected > self.state.commit and not last and not (reply.matched and follows):
+            # What is committed there and pruned is another entry here: we cannot be brought level.
+            self._pass_over(f"the log of {sender} begins where ours is another", now)
+            return
         if not reply.matched:
             raise ProtocolBreach(
                 f"{sender} has another entry at index {expected}, which is committed"
             )
-        chain = last.hash if last else self.state.log.hash_at(expected)
         if not is_chain(expected, chain, reply.entries):
             raise ProtocolBreach(f"entries fetched from {sender} do not form a chain")
         self.fetched.extend(reply.entries)
@@ -124,6 +130,9 @@ class Takeover:
         self.donor = best
         self.fetched = []
         self.fetch_tries = 0
+        if self.promises[best].prune_index > log.last_index:
+            self._pass_over(f"the log of {best} begins after ours ends", now)
+            return
         self.state.event("fetch", f"log of {best} ends later: {greatest}")
         self._ask(now)
 
@@ -134,8 +143,8 @@ class Takeover:
             previous = self.fetched[-1]
             fetch = Fetch(self.epoch, previous.index, previous.epoch, previous.hash)
         else:
-            # What is committed here is in every log that may be chosen: start from there. What the
-            # donor has pruned every in-sync replica holds, and the same: committed there, too.
+            # What is committed here is in every log that may be chosen: start from there, or where
+            # the donor's begins: what it has pruned is committed, and most likely here as well.
             log, pruned = self.state.log, self.promises[self.donor].prune_index
             index = self.fetch_from = max(self.state.commit, min(pruned, log.last_index))
             fetch = Fetch(self.epoch, index, log.epoch_at(index), log.hash_at(index))
@@ -143,17 +152,26 @@ class Takeover:
 
     def _chase(self, now: float) -> None:
         """Ask again; give a vanished donor up if a takeover quorum remains without it (T5)."""
-        assert self.donor is not None
         self.fetch_tries += 1
-        others = {replica for replica in self.promises if replica != self.donor}
-        site = self.state.identity.site
-        if self.fetch_tries > FETCH_TRIES and is_takeover_quorum(self.configuration, site, others):
-            self.state.event("fetch", f"{self.donor} does not answer, choosing another log")
-            del self.promises[self.donor]
-            self.donor = None
-            self._choose(now)
+        if self.fetch_tries > FETCH_TRIES and self._quorum_without_donor():
+            self._pass_over(f"{self.donor} does not answer", now)
         else:
             self._ask(now)
+
+    def _quorum_without_donor(self) -> bool:
+        others = {replica for replica in self.promises if replica != self.donor}
+        return is_takeover_quorum(self.configuration, self.state.identity.site, others)
+
+    def _pass_over(self, why: str, now: float) -> None:
+        """Give the donor up, if a quorum remains without it; else another must lead: it, say."""
+        assert self.donor is not None
+        if not self._quorum_without_donor():
+            self.unfit = why
+            return
+        self.state.event("fetch", f"{why}, choosing another log")
+        del self.promises[self.donor]
+        self.donor = None
+        self._choose(now)
 
     def _install(self) -> None:
         """Keep the prefix that agrees, replace the rest: one write, durable together (T5)."""

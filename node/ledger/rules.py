@@ -95,7 +95,7 @@ def capture(sheet: Sheet, command: Command) -> Effect | Decline:
     if isinstance(original, Decline):
         return original
     if _expire(sheet, original):
-        return _EXPIRED
+        return EXPIRED
     amount = command.amount_minor
     line = _line(sheet, command.terminal, command.service)
     if line.captured_minor + amount > SUM_MAX_MINOR:
@@ -156,7 +156,7 @@ def reverse(sheet: Sheet, command: Command) -> Effect | Decline:
     if original.state != _AUTHORISED:
         return _undo(sheet, command, original, State.REVERSED, command.terminal)
     if _expire(sheet, original):
-        return _EXPIRED
+        return EXPIRED
     sheet.keep(_replace(original, state=int(State.REVERSED)))
     return Effect(_DONE, original.amount_minor)
 
@@ -277,7 +277,7 @@ def _test_decline(command: Command) -> Decline:
 
 
 _replace = msgspec.structs.replace
-_EXPIRED: Final = Decline(NO_ACTION, "the authorisation has expired")
+EXPIRED: Final = Decline(NO_ACTION, "the authorisation has expired")
 _FULL: Final = Decline(OVER_LIMIT, "the open total of the terminal is full: close it first")
 
 _BY_TYPE: Final[dict[Type, Rule]] = {

@@ -30,9 +30,9 @@ from node.ledger.storage import LedgerStorage, Table
 PROBLEMS_MAX: Final = 100
 """Enough to see what is wrong; a ledger spoilt throughout would fill the memory with the rest."""
 
-_UNDOES: Final = frozenset({Type.VOID, Type.CANCEL, Type.REVERSAL, Type.ADVICE})
-_UNDONE: Final = frozenset({State.VOIDED, State.REVERSED, State.NOT_DONE})
-_ADDS: Final = frozenset({Type.TOP_UP, Type.EARN})
+UNDOES: Final = frozenset({Type.VOID, Type.CANCEL, Type.REVERSAL, Type.ADVICE})
+UNDONE: Final = frozenset({State.VOIDED, State.REVERSED, State.NOT_DONE})
+ADDS: Final = frozenset({Type.TOP_UP, Type.EARN})
 
 Row = TypeVar("Row")
 _Place = tuple[str, int, int]
@@ -122,7 +122,7 @@ def _gather(books: _Books, key: str, record: Record) -> None:
 def _add(books: _Books, place: _Place, record: Record) -> None:
     total = books.sums.get(place, ServiceTotal(record.service))
     refunds = record.type == Type.REFUND
-    voids = record.type in _UNDOES
+    voids = record.type in UNDOES
     amount = record.amount_minor
     books.sums[place] = ServiceTotal(
         record.service,
@@ -146,14 +146,14 @@ def _judge(books: _Books, key: str, record: Record) -> None:
         books.say(f"{key}: {record.captured_minor} captured, its acts make {captured}")
     if record.refunded_minor != acts.refunded_minor or acts.refunded_minor > captured:
         books.say(f"{key}: {record.refunded_minor} refunded, its acts make {acts.refunded_minor}")
-    if acts.undone != (record.state in _UNDONE):
+    if acts.undone != (record.state in UNDONE):
         books.say(f"{key}: {State(record.state).name}, but undone {acts.undone} times")
-    left = 0 if record.state in _UNDONE else record.captured_minor - record.refunded_minor
+    left = 0 if record.state in UNDONE else record.captured_minor - record.refunded_minor
     service = record.service
     books.live_minor[service] = books.live_minor.get(service, 0) + left
     if service in STORED_VALUE:
         account = account_key(service, record.card_token)
-        sign = 1 if record.type in _ADDS else -1
+        sign = 1 if record.type in ADDS else -1
         books.balances[account] = books.balances.get(account, 0) + sign * left
     elif service == Service.COUPON and record.state == State.CAPTURED:
         account = account_key(service, record.card_token)

@@ -111,7 +111,7 @@ def of_engine(error: EngineError) -> Rejection:
     """What the engine could not answer: leadership, quorum, load, disk. The same key, again."""
     match error:
         case NotLeader():
-            return _elsewhere("NOT_LEADER", str(error), error.leader_endpoint)
+            return _elsewhere("NOT_LEADER", "this node does not lead", error.leader_endpoint)
         case NotProposed():
             return _elsewhere("NOT_PROPOSED", str(error), error.leader_endpoint)
         case OutcomeUnknown():
@@ -128,7 +128,7 @@ def of_engine(error: EngineError) -> Rejection:
             return Rejection(
                 grpc.StatusCode.UNAVAILABLE,
                 "NO_QUORUM",
-                error.reason,
+                f"{error.reason}; nothing was settled: ask again with the same key",
                 response_code=INOPERATIVE,
                 retry_same_key=True,
                 retry_after_ms=error.retry_after_ms,
@@ -169,12 +169,14 @@ def unforeseen() -> Rejection:
     )
 
 
-def _elsewhere(reason: str, message: str, leader_endpoint: str) -> Rejection:
+def _elsewhere(reason: str, what: str, leader_endpoint: str) -> Rejection:
     # With nobody to turn to yet, an election is under way: it is over in a few tenths of a second.
+    # The leader may be in the other site; terminals know both.
+    where = f"at {leader_endpoint}" if leader_endpoint else "at any node: no leader is known yet"
     return Rejection(
         grpc.StatusCode.UNAVAILABLE,
         reason,
-        message,
+        f"{what}; nothing was settled: ask again with the same key, {where}",
         retry_same_key=True,
         leader_endpoint=leader_endpoint,
         retry_after_ms=0 if leader_endpoint else ELECTION_MS,

@@ -66,13 +66,15 @@ async def fetch(
     part: Path,
     *,
     progress: Progress,
+    on_received: Callable[[int], None] = lambda size: None,
     stalled_s: float = STALLED_S,
     free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
 ) -> None:
     """Complete `part` with the snapshot of `request` from the replica at `address`.
 
     The request's offset is the part file's. When it returns the file is whole, on disk, and has
-    the sender's SHA-256; `progress` is told bytes here and bytes in all after every chunk.
+    the sender's SHA-256. After every chunk `progress` is told bytes here and bytes in all,
+    `on_received` the chunk's own.
     Raises `SnapshotCut`, `SnapshotGone`, `SnapshotDamaged`.
     """
     try:
@@ -100,6 +102,7 @@ async def fetch(
                             f"{part.parent} has {free} bytes free, {needed} are needed: make room"
                         )
                 offset += len(chunk.data)
+                on_received(len(chunk.data))
                 progress(offset, chunk.total)
         if first is None or offset < first.total:
             raise SnapshotCut(f"the stream from {address} ended after byte {offset}")
@@ -121,6 +124,7 @@ async def fetch_patiently(
     part: Path,
     *,
     progress: Progress,
+    on_received: Callable[[int], None] = lambda size: None,
     tries: int = TRIES,
     pause_s: float = PAUSE_S,
 ) -> None:
@@ -140,7 +144,7 @@ async def fetch_patiently(
 
     while True:
         try:
-            await fetch(address, request, part, progress=moved)
+            await fetch(address, request, part, progress=moved, on_received=on_received)
             return
         except SnapshotCut as cut:
             left -= 1

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from time import perf_counter
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import grpc
 import grpc.aio
@@ -31,6 +32,8 @@ from node.rpc.refuse import refuse
 from node.rpc.stream import Conversation
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -87,10 +90,8 @@ class SettlementService:
         problems = wire.inquire_problems(request)
         if problems:
             await self._refuse(context, of_fields(problems))
-        try:
-            return wire.inquire_reply(await self._engine.inquire(request.idempotency_key))
-        except EngineError as error:
-            await self._refuse(context, of_engine(error))
+        reading = self._engine.inquire(request.idempotency_key)
+        return wire.inquire_reply(await self._read(reading, context))
 
     async def interim(
         self, request: wire.InterimRequest | None, context: Context
@@ -101,12 +102,8 @@ class SettlementService:
         problems = wire.interim_problems(request)
         if problems:
             await self._refuse(context, of_fields(problems))
-        try:
-            return wire.interim_reply(
-                await self._engine.interim(request.terminal_id, request.service)
-            )
-        except EngineError as error:
-            await self._refuse(context, of_engine(error))
+        reading = self._engine.interim(request.terminal_id, request.service)
+        return wire.interim_reply(await self._read(reading, context))
 
     async def _receipt(self, command: Command, context: Context) -> Receipt:
         # grpc.aio cancels this coroutine when the deadline passes or the caller goes away, and so
@@ -130,6 +127,15 @@ class SettlementService:
         if not isinstance(answer, Receipt):
             await self._refuse(context, of_refusal(answer))
         return answer
+
+    async def _read(self, reading: Awaitable[T], context: Context) -> T:
+        try:
+            return await reading
+        except EngineError as error:
+            await self._refuse(context, of_engine(error))
+        except Exception:
+            _log.exception("reading failed in a way nobody foresaw")
+            await self._refuse(context, unforeseen())
 
     async def _refuse(self, context: Context, rejection: Rejection) -> NoReturn:
         self._observer.refused(rejection.reason)

@@ -94,14 +94,17 @@ class SnapshotService:
         known: Collection[str],
         find: Callable[[int, bytes], SnapshotFile | None],
         pace: Pace,
+        on_sent: Callable[[int], None] = lambda size: None,
     ) -> None:
-        """`known` names the nodes that may ask; `find(index, hash)` is a snapshot offered here."""
+        """`known` names the nodes that may ask; `find(index, hash)` is a snapshot offered here;
+        `on_sent` is told the bytes of each chunk that left.
+        """
         self._cluster_id = cluster_id
         self._known = known
         self._find = find
         self._pace = pace
+        self._on_sent = on_sent
         self._serving: dict[str, object] = {}
-        self.sent_bytes = 0
 
     async def snapshot(self, request: SnapshotRequest | None, context: Context) -> None:
         """One asker's file from its offset on."""
@@ -174,7 +177,7 @@ class SnapshotService:
                 async with asyncio.timeout(STALLED_S):
                     await context.write(raw)
                 sent = min(CHUNK_BYTES, found.size - offset)
-                self.sent_bytes += sent
+                self._on_sent(sent)
                 offset += sent
                 if offset >= found.size:
                     return

@@ -23,10 +23,12 @@ from node.store.problems import (
 )
 from node.store.recovery import Recovered
 from node.store.snapshots import SnapshotFile
+from node.store.space import FULL
 from node.store.store import Store
 from node.store.work import Listener
 
 __all__ = [
+    "FULL",
     "AuditReport",
     "IndexPassed",
     "Listener",

@@ -12,6 +12,8 @@ import msgspec
 
 from node.core.messages import chain_hash
 from node.ledger import audit as ledger_audit
+from node.ledger.commands import PayloadError
+from node.ledger.rewind import rederive_after
 from node.ledger.storage import Table
 from node.store.reader import Guard
 from node.store.snapshot import Snapshot
@@ -24,10 +26,15 @@ class AuditReport:
     """Log and ledger at `index`.
 
     `chain_hash` is the log's, `ledger_digest` SHA-256 over all rows of the ledger, `totals_json`
-    its totals a service; equal on every replica. `records`: idempotency keys known. `rederived`:
-    the log's chain was followed from its first entry, and the ledger built again from it and
-    compared; only a log that was never pruned (`prune_index` 0) can be. `problem`: what does not
-    add up, "" for nothing.
+    its totals a service; equal on every replica. `records`: idempotency keys known. `problem`: what
+    does not add up, "" for nothing. Always checked: every total, closing and balance is the sum of
+    the records.
+
+    `rederived`: also the chain of the log on disk was followed, from entry `prune_index` + 1 on,
+    and these entries added again. Where nothing was pruned that makes the whole ledger, which is
+    compared row by row. Else the rows that the entries touch are first put back, by the records of
+    before, to how they were at the prune point; every later record must come from an entry. Of what
+    was pruned no log is left to speak: there the records are only added up among themselves.
     """
 
     index: int
@@ -83,7 +90,6 @@ def begin(frozen: Future[Snapshot], rederive: bool, guard: Guard) -> Future[Audi
 def _report(snapshot: Snapshot, rederive: bool) -> AuditReport:
     rows = snapshot.rows
     problems = list(ledger_audit.verify(rows))
-    rederive = rederive and snapshot.meta.prune_index == 0
     if rederive:
         problems += _rederive(snapshot)
     return AuditReport(
@@ -110,5 +116,13 @@ def _rederive(snapshot: Snapshot) -> list[str]:
                 chain = entry.hash
             yield entry.index, entry.payload
 
-    differences = ledger_audit.rederive(snapshot.rows, payloads())
-    return broken + differences
+    pruned = snapshot.meta.prune_index
+    try:
+        if pruned:
+            differences = rederive_after(snapshot.rows, pruned, payloads)
+        else:
+            differences = ledger_audit.rederive(snapshot.rows, payloads())
+    except (msgspec.MsgspecError, PayloadError) as problem:
+        differences = [f"the log cannot be added again: {problem}"]
+    # What is read twice is told once.
+    return [*dict.fromkeys(broken), *differences]

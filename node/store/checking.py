@@ -8,7 +8,7 @@ from typing import Final
 import apsw
 
 from node.core.messages import Offer
-from node.store import rows
+from node.store import rows, space
 from node.store.problems import SnapshotDamaged, StoreDamaged
 from node.store.schema import FORMAT_VERSION, SNAPSHOT_APPLICATION_ID, Meta, read_meta
 
@@ -19,7 +19,8 @@ def check(file: Path, offer: Offer, cluster_id: str) -> None:
     """Raises `SnapshotDamaged` naming what is wrong; reads the whole file, changes nothing.
 
     Whole and in order; of `cluster_id`; at the offer's index, with its epoch and chain hash; every
-    row with its checksum, and as many as were written.
+    row with its checksum, and as many as were written. Raises `OSError` (ENOSPC) where it is sound,
+    but there is no room to install it: it can stay until there is.
     """
     try:
         _check_header(file)
@@ -35,6 +36,8 @@ def check(file: Path, offer: Offer, cluster_id: str) -> None:
         raise SnapshotDamaged(f"{file}: {problem}") from problem
     except OSError as problem:
         raise SnapshotDamaged(f"{file}: cannot be read: {problem.strerror}") from problem
+    # Its rows and their index, in the write-ahead log and then in the database.
+    space.check_room(file.parent, 3 * file.stat().st_size, "to install a snapshot")
 
 
 def _check_header(file: Path) -> None:

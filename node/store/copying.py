@@ -8,7 +8,6 @@ until the log that follows it is pruned.
 from __future__ import annotations
 
 import hashlib
-import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -25,7 +24,6 @@ from node.store.snapshot import Snapshot
 from node.store.snapshots import SnapshotFile, Snapshots
 
 _ROWS: Final = 20_000
-_ROOM_KEPT_BYTES: Final = 64 * 1024 * 1024
 _COPY: Final = (
     "INSERT INTO copy.ledger SELECT tab, key, value, crc FROM main.ledger "
     "WHERE rowid > ? AND rowid <= ?"
@@ -95,15 +93,10 @@ class Copier:
     def _make(self, picture: Snapshot) -> SnapshotFile:
         self._check_open()
         folder = self._snapshots.folder.parent
-        needed = Path(picture.connection.filename).stat().st_size + _ROOM_KEPT_BYTES
-        free = shutil.disk_usage(folder).free
-        if free < needed:
-            # Settling comes first: the last room on the disk is the log's.
-            raise SnapshotFailed(
-                f"no snapshot is made: {folder} has {free >> 20} MiB left, and "
-                f"{needed >> 20} MiB are wanted; make room"
-            )
         try:
+            # Settling comes first: the last room on the disk is the log's.
+            size = Path(picture.connection.filename).stat().st_size
+            space.check_room(folder, size, "a copy of the ledger")
             file = self._snapshots.making()
             try:
                 self._copy(picture, file)

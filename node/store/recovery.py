@@ -87,11 +87,15 @@ def make_durable(
     """Syncs what was verified and lets the high-water record cover it.
 
     The process may have died between writing and syncing: what can be read back need not be on the
-    disk yet, and from now on it may be vouched for. Raises `StoreRefused`, or `StoreFull`: then the
-    same disk opens once there is room.
+    disk yet, and from now on it may be vouched for. Something is written, so that a disk that takes
+    nothing is met now and not by the first settlement. Raises `StoreRefused`, or `StoreFull`: then
+    the same disk opens once there is room.
     """
     assert end.hash is not None, "verifying ends with a known hash"
     try:
+        space.check_room(disk, 0, "the log")
+        # Says nothing new, but is a write: an UPDATE to the same value would not be.
+        connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}").fetchall()
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         high_water.cover(meta.promised, end.index, end.hash)
     except (apsw.Error, OSError) as problem:

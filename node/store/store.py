@@ -61,6 +61,7 @@ class Store:
         self._writer = writer
         self._started = False
         self._closed = False
+        self._unneeded = 0
         self._guard = Guard(database, lambda reason: writer.queue.put(Fail(reason)))
         self._readers = Readers(database, vfs.name if vfs else None, self._guard)
         self._snapshots = snapshots
@@ -143,6 +144,7 @@ class Store:
         that is on disk; see `prune_index` for how far it is. Each piece is a commit: ask in strides
         of many entries.
         """
+        self._unneeded = max(self._unneeded, index)
         if not self._writer.failure:
             self._writer.queue.put(Prune(index))
 
@@ -154,12 +156,12 @@ class Store:
     def make_snapshot(self) -> Future[SnapshotFile]:
         """A copy of the ledger for a peer to fetch, made on another thread (M4).
 
-        The one made last is given again while the log that follows it is there; all who ask at once
+        The one made last is given again while the log that follows it is kept; all who ask at once
         get one. It replaces the one before. The future fails with `SnapshotFailed` (say, no room
         left; the store goes on), `StoreFailed` or `StoreClosed`.
         """
         self._check()
-        return self._copier.ask(self.prune_index)
+        return self._copier.ask(max(self.prune_index, self._unneeded))
 
     def snapshot_file(self, index: int, chain: bytes) -> SnapshotFile | None:
         """The snapshot made here at `index` with this chain hash, if it is still kept."""
@@ -175,7 +177,8 @@ class Store:
     def check_snapshot(self, path: Path, offer: Offer) -> None:
         """Reads a fetched file through: it is whole, of this cluster, and what was offered.
 
-        Raises `SnapshotDamaged` naming what is wrong. Takes as long as reading it all.
+        Raises `SnapshotDamaged` naming what is wrong, `OSError` (ENOSPC) when there is no room to
+        install it. Takes as long as reading it all.
         """
         checking.check(path, offer, self._disk.meta.cluster_id)
 

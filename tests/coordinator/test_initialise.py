@@ -9,6 +9,7 @@ import pytest
 from coordinator.configuration import ReplicaId
 from coordinator.initialise import InitialiseError, Plan, existing, initialise
 from coordinator.records import NodeRecord
+from coordinator.switching import SwitchRefused, plan
 from tests.coordinator.conftest import SITE, World
 
 PLAN = Plan({SITE: ["a", "b"]}, SITE, 2, "id-1")
@@ -99,3 +100,73 @@ async def test_e1_two_at_once_make_one(world: World) -> None:
 async def test_e1_an_active_site_without_nodes_is_refused(world: World) -> None:
     with pytest.raises(InitialiseError, match="'west' has no nodes"):
         await initialise(world.registry, world.cluster, Plan(PLAN.sites, "west", 2, "id-1"), 0)
+
+
+# --- Two sites --------------------------------------------------------------------------------
+
+TWO = Plan({"east": ["a1", "a2", "a3"], "west": ["b1", "b2", "b3"]}, "east", 2, "id-1")
+
+
+async def publish_both(world: World, **elsewhere: str) -> None:
+    """All nodes of both sites; `elsewhere` says which site some of them claim instead."""
+    for site, nodes in TWO.sites.items():
+        for node in nodes:
+            await publish(world, node, site=elsewhere.get(node, site))
+
+
+async def test_e1_with_two_sites_both_begin_in_sync(world: World) -> None:
+    await publish_both(world)
+    made = (await initialise(world.registry, world.cluster, TWO, 0)).configuration
+    assert made.active_site == "east"
+    assert made.standby_site == "west"
+    assert made.in_sync == {
+        site: frozenset(ReplicaId(node, f"disk-{node}") for node in nodes)
+        for site, nodes in TWO.sites.items()
+    }
+    assert made.given_up == frozenset()
+    assert made.copies() == 4
+    assert plan(made, "west").active_site == "west"
+
+
+async def test_e1_the_standby_is_waited_for_too(world: World) -> None:
+    for node in ("a1", "a2", "a3", "b1"):
+        await publish(world, node, site="east" if node[0] == "a" else "west")
+    with pytest.raises(InitialiseError, match=r"not \(yet\) published .*: b2, b3;"):
+        await initialise(world.registry, world.cluster, TWO, 0)
+    assert await existing(world.registry, world.cluster) is None
+
+
+async def test_e1_a_standby_that_holds_a_log_is_named(world: World) -> None:
+    await publish_both(world)
+    await publish(world, "b2", last_index=7, site="west")
+    with pytest.raises(InitialiseError, match=r"these hold a log: b2 \(last index 7\)"):
+        await initialise(world.registry, world.cluster, TWO, 0)
+
+
+@pytest.mark.parametrize(
+    ("node", "says", "words"),
+    [
+        ("b1", "east", "b1 says that it is in site 'east', not 'west'"),
+        ("a2", "west", "a2 says that it is in site 'west', not 'east'"),
+        ("b3", "north", "b3 says that it is in site 'north', not 'west'"),
+    ],
+)
+async def test_e1_a_node_started_in_the_wrong_site_is_named_and_nothing_is_made(
+    world: World, node: str, says: str, words: str
+) -> None:
+    await publish_both(world, **{node: says})
+    with pytest.raises(InitialiseError, match=words):
+        await initialise(world.registry, world.cluster, TWO, 0)
+    assert await existing(world.registry, world.cluster) is None
+    await publish_both(world)  # started again where it belongs
+    assert (await initialise(world.registry, world.cluster, TWO, 0)).created
+
+
+async def test_e1_an_empty_standby_site_begins_out_of_sync(world: World) -> None:
+    await publish(world, "a1", site="east")
+    await publish(world, "a2", site="east")
+    one = Plan({"east": ["a1", "a2"], "west": []}, "east", 2, "id-1")
+    made = (await initialise(world.registry, world.cluster, one, 0)).configuration
+    assert made.in_sync["west"] == frozenset()
+    with pytest.raises(SwitchRefused, match="site west is not in sync: no replica counts there"):
+        plan(made, "west")

@@ -1,9 +1,10 @@
-"""A control service whose applied index moves as a test says, with digests of its own."""
+"""Control services that say and do what a test wants: moving replicas, and sites to switch."""
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -68,8 +69,66 @@ class FakeReplica(control_pb2_grpc.ControlServicer):
         )
 
 
+class FakeNode(control_pb2_grpc.ControlServicer):
+    """A node of two sites. `says` is its status; what it is asked is kept in `asked`.
+
+    `fenced` is its answer to a fence (None: it does not answer), `holds` its records as lines;
+    `on_switch` may change what nodes say, and answers; `on_fence` is told the number of each fence.
+    """
+
+    def __init__(
+        self,
+        says: control_pb2.NodeStatus,
+        *,
+        fenced: control_pb2.FenceReply | None = None,
+        holds: tuple[str, ...] = (),
+        on_switch: Callable[[str], control_pb2.SwitchSiteReply] | None = None,
+    ) -> None:
+        self.name = says.node
+        self.says = says
+        self.asked: list[object] = []
+        self._fenced = fenced
+        self._holds = holds
+        self._on_switch = on_switch
+        self.on_fence: Callable[[int], None] = lambda count: None
+
+    def Status(
+        self, request: control_pb2.StatusRequest, context: grpc.ServicerContext
+    ) -> control_pb2.NodeStatus:
+        """As it is set now."""
+        return self.says
+
+    def SwitchSite(
+        self, request: control_pb2.SwitchSiteRequest, context: grpc.ServicerContext
+    ) -> control_pb2.SwitchSiteReply:
+        """Whatever `on_switch` makes of it."""
+        self.asked.append(request.site)
+        if self._on_switch is None:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "going away")
+        assert self._on_switch is not None
+        return self._on_switch(request.site)
+
+    def Fence(
+        self, request: control_pb2.FenceRequest, context: grpc.ServicerContext
+    ) -> control_pb2.FenceReply:
+        """The vow."""
+        self.asked.append(request.epoch)
+        if self._fenced is None:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "going away")
+        assert self._fenced is not None
+        self.on_fence(len(self.asked))
+        return self._fenced
+
+    def Since(
+        self, request: control_pb2.SinceRequest, context: grpc.ServicerContext
+    ) -> Iterator[control_pb2.ExportChunk]:
+        """The records above the index."""
+        above = [line for line in self._holds if json.loads(line)["index"] > request.after_index]
+        yield control_pb2.ExportChunk(lines=above)
+
+
 @contextmanager
-def serving(*replicas: FakeReplica) -> Iterator[dict[str, str]]:
+def serving(*replicas: FakeReplica | FakeNode) -> Iterator[dict[str, str]]:
     """Serve them; gives name to endpoint."""
     servers, endpoints = [], {}
     for replica in replicas:

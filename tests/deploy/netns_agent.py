@@ -19,10 +19,12 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 PORT = 7000
 IP_RECVERR = 11
+AGAIN_S = 1.1
 NO_WAY = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
 
 held: dict[str, socket.socket] = {}
@@ -106,11 +108,16 @@ def talk(address: str, patience_s: float) -> None:
 def udp(address: str, patience_s: float) -> None:
     """A datagram and its echo."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
-        made.settimeout(patience_s)
         made.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)  # also what ICMP says
         made.connect((address, PORT))
-        made.send(b"?")
-        made.recv(1)
+
+        def send() -> None:
+            made.send(b"?")
+
+        def heard() -> bool:
+            return bool(made.recv(1))
+
+        ask(made, send, heard, patience_s)
 
 
 def ping(address: str, patience_s: float) -> None:
@@ -121,16 +128,34 @@ def ping(address: str, patience_s: float) -> None:
         total = sum(struct.unpack(f"!{len(body) // 2}H", body))
         total = (total >> 16) + (total & 0xFFFF)
         total += total >> 16
-        made.sendto(body[:2] + struct.pack("!H", ~total & 0xFFFF) + body[4:], (address, 0))
-        deadline = time.monotonic() + patience_s
-        while select.select([made], [], [], max(0.0, deadline - time.monotonic()))[0]:
-            packet = made.recv(4096)
-            kind = packet[20]  # after an IP header without options
-            if kind == 0 and mark in packet:
-                return
-            if kind == 3 and mark in packet:
+        packet = body[:2] + struct.pack("!H", ~total & 0xFFFF) + body[4:]
+
+        def send() -> None:
+            made.sendto(packet, (address, 0))
+
+        def heard() -> bool:
+            answer = made.recv(4096)
+            kind = answer[20]  # after an IP header without options
+            if kind == 3 and mark in answer:
                 raise OSError(errno.EHOSTUNREACH, "said so by ICMP")
-        raise TimeoutError
+            return kind == 0 and mark in answer
+
+        ask(made, send, heard, patience_s)
+
+
+def ask(
+    made: socket.socket, send: Callable[[], None], heard: Callable[[], bool], patience_s: float
+) -> None:
+    """Send now and then again: routers do not say every time that there is no way."""
+    deadline = time.monotonic() + patience_s
+    again = 0.0
+    while (now := time.monotonic()) < deadline:
+        if now >= again:
+            send()
+            again = now + AGAIN_S
+        if select.select([made], [], [], min(again, deadline) - now)[0] and heard():
+            return
+    raise TimeoutError
 
 
 if __name__ == "__main__":

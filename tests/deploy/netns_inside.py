@@ -112,8 +112,9 @@ def main() -> None:
             assert agent.stdout.readline() == "ready\n"
         say({"done": ends})
         for line in sys.stdin:
+            told = json.loads(line)
             try:
-                say({"done": do(network, agents, json.loads(line))})
+                say({"done": do(network, agents, told)})
             except Exception as problem:
                 say({"error": f"{type(problem).__name__}: {problem}"})
         for agent in agents.values():

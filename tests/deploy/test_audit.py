@@ -71,6 +71,17 @@ def test_a_replica_that_stays_behind_does_not_keep_the_others_from_being_compare
     assert found.silent == {"a3": "stands at 12, not at 40"}
 
 
+def test_a_replica_that_is_catching_up_is_named_and_no_agreement() -> None:
+    slow = FakeReplica("b1", applied=0, rate=5)
+    with serving(FakeReplica("a1"), FakeReplica("a2"), slow) as endpoints:
+        found = audit(endpoints)
+    assert not found.ok
+    assert found.problems == ()
+    assert {each.node for each in found.replicas} == {"a1", "a2"}
+    assert list(found.silent) == ["b1"]
+    assert found.silent["b1"].startswith("is catching up: at ")
+
+
 def test_with_nobody_there_it_is_not_ok() -> None:
     (nobody,) = free_addresses(1)
     found = audit({"a1": nobody})

@@ -88,6 +88,8 @@ def report(place: str, **changed: object) -> ReportRecord:
         leader="a1",
         epoch=5,
         leader_unreached_ms=0,
+        led_ms=5000,
+        failover_ms=-1,
         nodes=(),
         etcd="127.0.0.1:7401",
         etcd_ok=True,
@@ -172,7 +174,7 @@ def test_nodes_of_two_clusters() -> None:
 
 def test_the_table_has_a_row_for_every_node_even_a_silent_one() -> None:
     rows = text(view.table(seen({**cluster(), "a3": None}, topology=ONE)))
-    assert rows[0][:6] == ["a1", "a", "leader,", "serving", "5", "yes"]
+    assert rows[0][:6] == ["a1", "a", "leader", "5", "yes", "90"]
     assert rows[1][:5] == ["a2", "a", "follower", "5", "yes"]
     assert rows[2] == ["a3", "a", "no", "answer"]
 
@@ -187,7 +189,7 @@ def test_two_sites_at_a_glance() -> None:
     ]
     rows = text(view.table(sight))
     assert [row[0] for row in rows] == ["a1", "a2", "a3", "b1", "b2", "b3"]
-    assert rows[5] == ["b3", "b", "follower", "5", "yes", "90", "90", "91", "0", "streaming", "1"]
+    assert rows[5] == ["b3", "b", "follower", "5", "yes", "90", "90", "0", "streaming", "1"]
     assert text(view.coordinators(sight))[2] == (
         ["cw", "witness", "0.5", "s", "ago", "automatic", "healthy", "site", "a", "serves"]
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from array import array
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import islice
 from pathlib import Path
@@ -25,10 +26,13 @@ from loadtest.bench.rounds import (
     Comparison,
     Counters,
     Ground,
+    Lengths,
     Measured,
+    Ready,
     Spread,
     Target,
     compare,
+    idle_cores,
     measure,
 )
 from node.metrics import Metrics
@@ -66,15 +70,22 @@ async def test_every_answer_is_timed_once(drive: object, handler: object) -> Non
     assert sample.rate == sample.answers / sample.seconds
 
 
-def echo_at(name: str, address: str, order: list[str] | None = None) -> Target:
-    """A server of this very process as a target; each time it is made ready goes to `order`."""
+def target(
+    name: str,
+    address: str,
+    order: list[str] | None = None,
+    counters: Callable[[], Counters] | None = None,
+) -> Target:
+    """A server of this very process as a target; its start and stop go to `order`."""
+    told = [] if order is None else order
 
-    def ready() -> Ground:
-        if order is not None:
-            order.append(name)
-        return Ground(address)
+    @asynccontextmanager
+    async def at_work() -> AsyncIterator[Ready]:
+        told.append(name)
+        yield lambda: Ground(address, {"server": (os.getpid(),)}, counters)
+        told.append(f"/{name}")
 
-    return Target(name, ready, lambda: {"server": (os.getpid(),)})
+    return Target(name, at_work)
 
 
 async def test_rounds_are_taken_in_turns_and_compared_in_pairs() -> None:
@@ -83,22 +94,14 @@ async def test_rounds_are_taken_in_turns_and_compared_in_pairs() -> None:
         [Counters(0, 0, 5), Counters(300, 10, 5), Counters(300, 10, 5), Counters(600, 20, 6)]
     )
     async with serving(echo.handler()) as base, serving(front()) as tried:
-        (comparison,) = await compare(
-            [
-                echo_at("echo", base),
-                Target(
-                    "front",
-                    lambda: Ground(tried, lambda: next(counted)),
-                    lambda: {"server": (os.getpid(),)},
-                ),
-            ],
+        found = await compare(
+            [target("echo", base), target("front", tried, counters=lambda: next(counted))],
             modes=["unary"],
             in_flight=[4],
-            rounds=2,
-            seconds=0.1,
-            warm_up=0.0,
+            lengths=Lengths(rounds=2, seconds=0.1, warm_up=0.0, idle=0.05),
             say=said.append,
         )
+    (comparison,) = found.comparisons
     ours = comparison.rounds["front"]
     assert len(ours) == len(comparison.rounds["echo"]) == len(said) == 2
     assert [each.settlements_per_fsync for each in ours] == [30.0, 30.0]
@@ -108,39 +111,47 @@ async def test_rounds_are_taken_in_turns_and_compared_in_pairs() -> None:
     (ratio,) = comparison.as_json()["ratios"]
     assert (ratio["of"], ratio["to"]) == ("front", "echo")
     assert ratio["median"] == comparison.ratio("front", "echo").median
-
-
-async def test_every_turn_begins_with_another_target_and_warming_up_is_not_counted() -> None:
-    order: list[str] = []
-    async with serving(echo.handler()) as address:
-        (comparison,) = await compare(
-            [echo_at(name, address, order) for name in ("x", "y", "z")],
-            modes=["unary"],
-            in_flight=[2],
-            rounds=3,
-            seconds=0.02,
-            warm_up=0.02,
-            say=lambda line: None,
-        )
-    assert "".join(order) == "xyz" + "xyz" + "yzx" + "zxy"
-    assert {name: len(rounds) for name, rounds in comparison.rounds.items()} == {
-        "x": 3,
-        "y": 3,
-        "z": 3,
+    assert {name: len(cores) for name, cores in found.idle_cores.items()} == {
+        "echo": 2,
+        "front": 2,
     }
 
 
-async def test_what_the_others_use_meanwhile_is_measured() -> None:
+async def test_one_target_runs_at_a_time_and_every_turn_begins_with_another_one() -> None:
+    order: list[str] = []
     async with serving(echo.handler()) as address:
-        measured = await measure(
-            echo_at("echo", address), "unary", 4, 0.3, "IDLE", [echo_at("busy", address)]
+        found = await compare(
+            [target(name, address, order) for name in ("x", "y", "z")],
+            modes=["unary"],
+            in_flight=[2, 3],
+            lengths=Lengths(rounds=3, seconds=0.02, warm_up=0.02, idle=0.0),
+            say=lambda line: None,
         )
-    assert measured.idle_cores > 0.1  # it is this very process, which is busy
+    turns = ("xyz", "yzx", "zxy")
+    assert order == [word for turn in turns for name in turn for word in (name, f"/{name}")]
+    # Warming up is not counted.
+    for comparison in found.comparisons:
+        assert [len(rounds) for rounds in comparison.rounds.values()] == [3, 3, 3]
+
+
+async def test_what_a_target_uses_without_load_is_measured() -> None:
+    idle = Ground("nowhere", {"server": (1,)})
+    assert await idle_cores(idle, 0.1) < 1.0
+    busy = Ground("nowhere", {"server": (os.getpid(),)})
+
+    async def work() -> None:
+        for _ in range(30):
+            sum(range(200_000))
+            await asyncio.sleep(0.01)
+
+    working = asyncio.create_task(work())
+    assert await idle_cores(busy, 0.3) > 0.05
+    await working
 
 
 async def test_a_process_that_ends_ends_the_measurement() -> None:
     async with serving(echo.handler()) as address:
-        gone = Target("gone", lambda: Ground(address), lambda: {"server": (2**22 - 1,)})
+        gone = Ground(address, {"server": (2**22 - 1,)})
         with pytest.raises(BenchError, match="ended"):
             await measure(gone, "unary", 1, 0.05, "GONE")
 
@@ -191,7 +202,7 @@ def test_the_command_measures_a_front_and_stops_what_it_started(flags: list[str]
     assert result.exit_code == 0, result.output
     assert {child.pid for child in psutil.Process().children()} <= before
     if flags:
-        (comparison,) = json.loads(result.stdout)["comparisons"]
+        (comparison,) = json.loads(result.stdout)["rates"]["comparisons"]
         assert (comparison["mode"], comparison["in_flight"]) == ("unary", 4)
         assert comparison["ratios"][0]["least"] > 0
     else:
@@ -243,16 +254,15 @@ def test_a_real_cluster_is_measured_beside_the_echo(tmp_path: Path) -> None:
     file = tmp_path / "smoke.toml"
     file.write_text(TOPOLOGY)
     before = {child.pid for child in psutil.Process().children()}
-    lengths = ["--rounds", "2", "--seconds", "0.5", "--warm-up", "0.2"]
+    lengths = ["--rounds", "1", "--seconds", "1", "--warm-up", "0.2"]
     what = ["--topology", str(file), "--in-flight", "16", "--mode", "unary", "--json"]
     result = CliRunner().invoke(bench, [*lengths, *what])
     assert result.exit_code == 0, result.output
-    (comparison,) = json.loads(result.stdout)["comparisons"]
+    (comparison,) = json.loads(result.stdout)["rates"]["comparisons"]
     rounds = comparison["rounds"]["3 replicas"]
-    assert len(rounds) == len(comparison["rounds"]["echo"]) == 2
+    assert len(rounds) == len(comparison["rounds"]["echo"]) == 1
     assert all(each["rate"] > 0 and each["settlements_per_fsync"] >= 1 for each in rounds)
     assert set(rounds[0]["cpu_us"]) == {"leader", "followers in a", "etcd", "client"}
-    assert rounds[0]["idle_cores"] < 0.5  # the echo, which has nothing to do
     (ratio,) = comparison["ratios"]
     assert (ratio["of"], ratio["to"]) == ("3 replicas", "echo")
     assert {child.pid for child in psutil.Process().children() if _alive(child)} <= before

@@ -8,12 +8,15 @@ import dataclasses
 import msgspec
 import pytest
 
-from deploy.addresses import split
+from coordinator.records import ReportRecord
 from deploy.control import NodeStatus, PeerStatus
+from deploy.sight import Sight
+from deploy.topology import Coordinator
+from deploy.written import Written
 from loadtest.bench import load, show
 from loadtest.bench.beat import Beat, Waits, beat
 from loadtest.bench.catch_up import CatchUp, away_node
-from loadtest.bench.grounds import apart, lacking, named
+from loadtest.bench.grounds import lacking, named
 from loadtest.bench.intake import Gap, Look, Moments, NeverCaughtUp, Transfer, returned
 from loadtest.bench.load import BenchError
 from node.rpc.server import open_channel
@@ -21,19 +24,6 @@ from tests.deploy import small
 from tests.loadtest.test_bench import front, serving
 
 # --- clusters -------------------------------------------------------------------------------------
-
-
-def test_clusters_of_the_same_ports_are_moved_apart() -> None:
-    here = small.topology("here")
-    first, second, third = apart([here, here, small.topology("elsewhere")])
-    assert first is here
-    moved = [
-        (split(ours.terminals)[1] - split(theirs.terminals)[1])
-        for ours, theirs in zip(second.nodes, here.nodes, strict=True)
-    ]
-    assert moved == [1000, 1000, 1000]
-    assert split(second.etcd[0].peers)[1] - split(here.etcd[0].peers)[1] == 1000
-    assert third.cluster == "elsewhere"
 
 
 def test_clusters_are_called_by_how_many_replicas_they_have() -> None:
@@ -65,13 +55,31 @@ def led(**known: object) -> NodeStatus:
     return msgspec.convert({**blank(NodeStatus), **said, **known}, NodeStatus)
 
 
+def seen(leader: NodeStatus | None, *reported_ms: int) -> Sight:
+    """A small cluster at 10,000 ms on the clock, with coordinators that reported at these times."""
+    coordinators = tuple(Coordinator(f"c{n}", f"p{n}") for n in range(len(reported_ms)))
+    reports = tuple(
+        ReportRecord(
+            f"p{n}", f"c{n}", 1, at_ms, "manual", 5, "a", 0, False, "a1", 7, 0, (), "", True, 0
+        )
+        for n, at_ms in enumerate(reported_ms)
+    )
+    topology = msgspec.structs.replace(small.topology(), coordinators=coordinators)
+    statuses = {"a1": leader} if leader else {}
+    return Sight(topology, statuses, Written(None, 0, None, (), reports), at_ms=10_000)
+
+
 def test_a_cluster_is_whole_when_all_replicas_are_in_sync_and_none_is_behind() -> None:
-    topology = small.topology()
-    assert lacking(topology, None) == "no leader serves"
-    assert lacking(topology, led()) == ""
-    assert lacking(topology, led(in_sync=("a1/d1", "a3/d3"))) == "a2 not in sync"
+    assert lacking(seen(None)) == "no leader serves"
+    assert lacking(seen(led())) == ""
+    assert lacking(seen(led(in_sync=("a1/d1", "a3/d3")))) == "a2 not in sync"
     behind = {**blank(PeerStatus), "node": "a3", "lag": 7}
-    assert lacking(topology, led(peers=(behind,))) == "a3 still behind"
+    assert lacking(seen(led(peers=(behind,)))) == "a3 still behind"
+
+
+def test_a_coordinator_that_has_not_reported_yet_is_still_starting() -> None:
+    assert lacking(seen(led(), 9_500, 9_900)) == ""
+    assert lacking(seen(led(), 9_500, 1_000)) == "c1 only starting"
 
 
 def test_the_node_that_goes_away_is_of_the_standby_site_and_never_the_leader() -> None:
@@ -182,4 +190,7 @@ def test_the_tables_say_what_was_measured() -> None:
     assert "1,000 (1,000 to 1,000) entries/s" in table
     assert "1.0 MB at 2.0 (2.0 to 2.0) MB/s" in table
     assert "12.0 (12.0 to 12.0) ms" in table
+    assert "too small" in "\n".join(
+        show.catch_up(CatchUp(150.0, found.from_log, found.from_log[:]))
+    )
     assert found.as_json()["by_snapshot"][0]["snapshot"]["size_bytes"] == 1_000_010

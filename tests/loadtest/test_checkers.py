@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -341,6 +342,160 @@ def test_one_ledger_alone_proves_nothing(folder: Path) -> None:
     for node in ("a2", "a3"):
         (folder / f"ledger-{node}.ndjson").unlink()
     assert judged(evidence.read(folder))["divergence"].verdict is Verdict.UNKNOWN
+
+
+# --- logs that were pruned ------------------------------------------------------------------------
+
+
+def prune(folder: Path, node: str, upto: int) -> None:
+    """Drop the entries up to an index, as a replica does."""
+
+    def dropped(line: Json) -> Json | None:
+        if line["kind"] == "meta":
+            return line | {"prune_index": upto}
+        return None if line["kind"] == "entry" and line["index"] <= upto else line
+
+    alter(folder, f"ledger-{node}.ndjson", dropped)
+
+
+def test_pruned_logs_are_judged_by_their_records_and_it_is_said(folder: Path) -> None:
+    for node, upto in zip(NODES, (300, 200, 250), strict=True):
+        prune(folder, node, upto)
+    findings = judged(evidence.read(folder))
+    assert {found.verdict for found in findings.values()} == {Verdict.PASS}
+    (note,) = findings["double_effect"].notes
+    assert note.startswith("entries 1 to 200 are pruned everywhere: ")
+
+
+def test_a_double_effect_in_the_pruned_part_is_still_found(folder: Path) -> None:
+    for node in NODES:
+        prune(folder, node, 10_000_000)
+    voids: list[str] = []
+
+    def again(line: Json) -> Json:
+        if records(VOID)(line):
+            voids.append(line["original_key"])
+            return line | {"original_key": voids[0]}
+        return line
+
+    assert {"double_effect", "conservation"} <= convicted(everywhere(folder, again))
+
+
+def test_a_fork_below_what_is_left_of_the_logs_shows_in_their_ends(folder: Path) -> None:
+    def ended(line: Json) -> Json:
+        return line | {"chain_hash": "00" * 32} if line["kind"] == "meta" else line
+
+    for node in NODES:
+        prune(folder, node, 10_000_000)
+    alter(folder, "ledger-a2.ndjson", ended)
+    found = judged(evidence.read(folder))["divergence"]
+    assert found.verdict is Verdict.FAIL
+    assert [words for words in found.problems if "a1 and a2 differ at index" in words]
+
+
+def test_replicas_with_nothing_in_common_prove_nothing(folder: Path) -> None:
+    """a3's log ends where those of the others begin, and its ledger is of another index."""
+    for node in ("a1", "a2"):
+        prune(folder, node, 400)
+
+    def shorter(line: Json) -> Json | None:
+        if line["kind"] == "meta":
+            return line | {"index": 400}
+        return None if line["kind"] == "entry" and line["index"] > 400 else line
+
+    alter(folder, "ledger-a3.ndjson", shorter)
+    hash_of: list[str] = []
+
+    def known(line: Json) -> Json:
+        if line["kind"] == "entry" and line["index"] == 400:
+            hash_of.append(line["hash"])
+        return line
+
+    alter(folder, "ledger-a3.ndjson", known)
+
+    def ended(line: Json) -> Json:
+        return line | {"chain_hash": hash_of[0]} if line["kind"] == "meta" else line
+
+    alter(folder, "ledger-a3.ndjson", ended)
+    found = judged(evidence.read(folder))["divergence"]
+    assert found.verdict is Verdict.UNKNOWN
+    assert "nothing in common" in found.problems[0]
+
+
+# --- replicas that do not count, or were not there ------------------------------------------------
+
+
+def says(folder: Path, node: str, **changes: object) -> None:
+    """Change what the evidence says of the replicas; `node` no longer counts."""
+    path = folder / evidence.REPLICAS
+    told = json.loads(path.read_text())
+    for state in told["states"]:
+        if state["node"] == node:
+            state["in_sync"] = False
+    told["audits"] = [audit for audit in told["audits"] if audit["node"] != node]
+    path.write_text(json.dumps(told | changes))
+
+
+def behind(folder: Path, node: str, index: int) -> None:
+    """As if this replica had come only so far: its log alone, no ledger."""
+    hashes: list[str] = []
+
+    def cut(line: Json) -> Json | None:
+        if line["kind"] == "entry" and line["index"] == index:
+            hashes.append(line["hash"])
+        if line["kind"] == "meta":
+            return line | {"index": index}
+        if line["kind"] == "entry" and line["index"] > index:
+            return None
+        return None if line["kind"] in ("record", "balance", "total", "closing") else line
+
+    alter(folder, f"ledger-{node}.ndjson", cut)
+
+    def ended(line: Json) -> Json:
+        return line | {"chain_hash": hashes[0]} if line["kind"] == "meta" else line
+
+    alter(folder, f"ledger-{node}.ndjson", ended)
+
+
+def test_a_replica_that_is_catching_up_is_told_of_and_not_judged(folder: Path) -> None:
+    behind(folder, "a3", 100)
+    says(folder, "a3")
+    findings = judged(evidence.read(folder))
+    assert {found.verdict for found in findings.values()} == {Verdict.PASS}
+    assert findings["divergence"].notes == ("a3 does not count; it stands at index 100",)
+
+
+def test_one_that_is_catching_up_may_be_behind_but_not_contradict(folder: Path) -> None:
+    behind(folder, "a3", 100)
+    says(folder, "a3")
+
+    def fork(line: Json) -> Json:
+        if line["kind"] == "entry" and line["index"] == 40:
+            return line | {"hash": "00" * 32}
+        return line
+
+    assert convicted(alter(folder, "ledger-a3.ndjson", fork)) == {"divergence"}
+
+
+def test_a_disk_that_was_given_up_may_hold_what_nobody_else_does(folder: Path) -> None:
+    def fork(line: Json) -> Json:
+        return line | {"hash": "00" * 32} if line["kind"] == "entry" else line
+
+    alter(folder, "ledger-a3.ndjson", fork)
+    says(folder, "a3", given_up=["a3/disk-a3"])
+    findings = judged(evidence.read(folder))
+    assert {found.verdict for found in findings.values()} == {Verdict.PASS}
+    assert findings["divergence"].notes == ("a3: its disk was given up, so it is not compared",)
+
+
+def test_a_replica_that_counts_and_is_not_there_makes_every_pass_unknown(folder: Path) -> None:
+    (folder / "ledger-a3.ndjson").unlink()
+    says(folder, "a3", counted=[f"{node}/disk-{node}" for node in NODES])
+    findings = judged(evidence.read(folder))
+    assert {found.verdict for found in findings.values()} == {Verdict.UNKNOWN}
+    assert findings["lost_approval"].notes == ("in sync, but not examined: a3/disk-a3",)
+    everything = alter(folder, "ledger-a1.ndjson", once(records(SALE), lambda line: None))
+    assert judged(everything)["lost_approval"].verdict is Verdict.FAIL
 
 
 # --- the judges themselves ------------------------------------------------------------------------

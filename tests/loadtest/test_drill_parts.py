@@ -5,22 +5,31 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from deploy.topology import FOLDER as TOPOLOGIES
+from deploy.topology import Topology
+from deploy.topology import load as load_topology
 from loadtest.checkers.finding import Finding, Verdict
-from loadtest.drill.catalogue import Drill, DrillError, Limits, Steady, catalogue, find, load
+from loadtest.drill.catalogue import Drill, DrillError, Kind, Limits, catalogue, find, load
+from loadtest.drill.steps import Steady
 from loadtest.drill.verdict import Course, DrillVerdict, Ruling, judge
 from loadtest.faults import (
     AnyFault,
+    Cut,
     HandOver,
+    Isolate,
     Kill,
+    LoseDisk,
     NobodyToHurt,
     Pause,
+    Restore,
     Resume,
     Stage,
     Start,
     Stop,
+    Switch,
     cast,
     healing,
 )
@@ -43,6 +52,11 @@ STAGE = Stage("a2", ("a1", "a2", "a3"), ("e1", "e2", "e3"), frozenset(), frozens
         (Start("a1"), None),
         (Resume("a1"), None),
         (HandOver("a1"), None),
+        (LoseDisk("b1"), Start("b1")),
+        (Cut("between-sites"), Restore("between-sites")),
+        (Isolate("site:a"), Restore("site:a")),
+        (Restore("site:a"), None),
+        (Switch("site:b"), None),
     ],
 )
 def test_every_fault_carries_its_own_healing(fault: AnyFault, undone_by: AnyFault | None) -> None:
@@ -64,6 +78,56 @@ def test_a_follower_is_one_that_stands_and_preferably_was_left_alone() -> None:
     assert cast("follower", healed) == ("a3",)
     all_touched = Stage("a2", STAGE.nodes, STAGE.etcd, frozenset(), frozenset(STAGE.nodes))
     assert cast("follower", all_touched) == ("a1",)
+
+
+A_NODES, B_NODES = ("a1", "a2", "a3"), ("b1", "b2", "b3")
+TWO_SITES = Stage(
+    "a2",
+    A_NODES + B_NODES,
+    ("e1", "e2", "e3"),
+    frozenset(),
+    frozenset(),
+    sites={"a": A_NODES, "b": B_NODES},
+    active="a",
+)
+
+
+@pytest.mark.parametrize(
+    ("target", "names"),
+    [
+        ("active-site", ("site:a",)),
+        ("standby-site", ("site:b",)),
+        ("site:b", ("site:b",)),
+        ("standby-node", ("b1",)),
+        ("follower", ("a1",)),
+        ("between-sites", ("between-sites",)),
+        ("b2", ("b2",)),
+    ],
+)
+def test_parts_with_two_sites(target: str, names: tuple[str, ...]) -> None:
+    assert cast(target, TWO_SITES) == names
+
+
+def test_after_a_switch_the_parts_have_changed_sides() -> None:
+    switched = replace(TWO_SITES, leader="b1", active="b")
+    assert cast("active-site", switched) == ("site:b",)
+    assert cast("standby-node", switched) == ("a1",)
+    assert cast("follower", switched) == ("b2",)
+
+
+def test_another_node_of_the_standby_site_is_taken_the_second_time() -> None:
+    one_down = replace(TWO_SITES, down=frozenset({"b1"}), touched=frozenset({"b1"}))
+    assert cast("standby-node", one_down) == ("b2",)
+    all_down = replace(TWO_SITES, down=frozenset(B_NODES))
+    with pytest.raises(NobodyToHurt, match="standby-node"):
+        cast("standby-node", all_down)
+
+
+def test_without_a_second_site_there_is_no_standby() -> None:
+    with pytest.raises(NobodyToHurt, match="standby site"):
+        cast("standby-site", replace(TWO_SITES, sites={"a": A_NODES}))
+    with pytest.raises(NobodyToHurt, match="no part"):
+        cast("site:c", TWO_SITES)
 
 
 @pytest.mark.parametrize("target", ["leader", "follower", "etcd-member", "chancellor"])
@@ -89,6 +153,15 @@ def test_the_catalogue_holds_the_drills_and_each_is_steady_first_and_last() -> N
         "handover",
         "etcd-member-crash",
         "etcd-away",
+        "site-loss",
+        "site-switch",
+        "intersite-cut",
+        "standby-node-loss",
+        "standby-two-nodes-loss",
+        "disk-lost",
+        "long-absence",
+        "etcd-away-two-sites",
+        "active-isolated",
     }
     for drill in drills.values():
         assert isinstance(drill.steps[0], Steady), drill.name
@@ -100,6 +173,27 @@ def test_the_catalogue_holds_the_drills_and_each_is_steady_first_and_last() -> N
     assert drills["leader-crash"].limits.longest_gap_ms == 1500
     assert drills["leader-pause"].limits.longest_gap_ms == 2000
     assert drills["handover"].limits.longest_wait_ms == 300
+    assert drills["site-loss"].limits.longest_gap_ms == 5000
+    assert drills["site-switch"].limits.longest_wait_ms == 500
+    assert drills["intersite-cut"].limits.longest_gap_ms == 2000
+    on_networks = {name for name, drill in drills.items() if drill.ground is Kind.NETNS}
+    assert on_networks == {"intersite-cut", "active-isolated"}
+    one_site = {name for name, drill in drills.items() if drill.topology == "one-site-3node"}
+    assert "leader-crash" in one_site
+    assert "site-loss" not in one_site
+
+
+def test_a_drill_changes_what_it_says_of_its_topology_and_no_more() -> None:
+    drill = find("disk-lost")
+    before = load_topology(TOPOLOGIES / f"{drill.topology}.toml")
+    after = drill.changed(before)
+    assert after.limits.log_keep_entries == 200
+    assert replace_limit(after, before.limits.log_keep_entries) == before
+
+
+def replace_limit(topology: Topology, log_keep_entries: int) -> Topology:
+    limits = msgspec.structs.replace(topology.limits, log_keep_entries=log_keep_entries)
+    return msgspec.structs.replace(topology, limits=limits)
 
 
 GOOD = """
@@ -122,6 +216,11 @@ for_s = 1
         (GOOD + "surprise = 1\n", "surprise"),
         (GOOD.replace("for_s = 1", "for_s = 1\n[load]\nrate = 0"), "rate"),
         (GOOD.replace('do = "steady"', 'do = "hold"'), "steady state"),
+        (GOOD + '[[steps]]\ndo = "cut"\ntarget = "between-sites"\n', "nothing can be cut"),
+        (GOOD + '[[steps]]\ndo = "isolate"\ntarget = "site:a"\n', 'ground = "netns"'),
+        (GOOD + "[overrides.limits]\nlog_keep = 1\n", "log_keep_entries"),
+        (GOOD + "[overrides.timings]\nlease_ms = 1.5\n", "overrides.timings"),
+        (GOOD.replace('about = "a"', 'about = "a"\nground = "moon"'), "moon"),
     ],
 )
 def test_a_drill_that_cannot_be_played_is_refused_with_its_file(
@@ -321,6 +420,12 @@ def test_what_a_checker_proved_counts_also_where_the_drill_was_not_played_out() 
     limits = Limits(new_leader=True)
     assert ruling(limits, course=unplayed).ruling is Ruling.INCONCLUSIVE
     assert ruling(limits, course=unplayed, findings=(lost,)).ruling is Ruling.FAIL
+
+
+def test_a_promise_that_was_broken_is_a_failure_whatever_the_figures_say() -> None:
+    broken = Course("a1", 5, "a2", 9, 0.0, None, None, broken="no alarm says 'degraded'")
+    verdict = ruling(Limits(), course=broken)
+    assert (verdict.ruling, verdict.broken) == (Ruling.FAIL, broken.broken)
 
 
 def test_settling_that_never_resumed_fails() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
@@ -13,12 +15,14 @@ from deploy.topology import Topology
 from loadtest import evidence
 from loadtest.checkers.finding import Verdict, ask_all, compose
 from loadtest.checkers.panel import PANEL
-from loadtest.drill.catalogue import Await, Drill, Heal, Hold, Limits, Load, Steady
+from loadtest.drill.catalogue import Drill, Limits, Load
+from loadtest.drill.grounds import Loopback
 from loadtest.drill.runner import Played, Run, Teller, Wanted
+from loadtest.drill.steps import Await, Heal, Hold, Services, Steady
 from loadtest.drill.verdict import Ruling
-from loadtest.faults import Kill, Pause
+from loadtest.faults import Kill, Pause, Switch
 from loadtest.load_plan import Progress
-from tests.deploy.small import topology
+from tests.deploy.small import topology, two_sites
 
 LEADER_DIES = Drill(
     title="t",
@@ -49,7 +53,7 @@ def play(drill: Drill, ground: Topology, folder: Path, told: list[str]) -> Playe
         evidence=folder / "evidence",
         command="test",
     )
-    return Run(drill, ground, wanted, Teller(told.append, progress)).play()
+    return Run(drill, Loopback(ground), wanted, Teller(told.append, progress)).play()
 
 
 @pytest.fixture(scope="module")
@@ -120,13 +124,45 @@ def test_an_interruption_heals_and_leaves_nothing_running(tmp_path: Path) -> Non
     )
     wanted = Wanted(5, 30, tmp_path / "cluster", tmp_path / "evidence", "test")
     with pytest.raises(KeyboardInterrupt):
-        Run(paused, ground, wanted, Teller(say, lambda second: None)).play()
+        Run(paused, Loopback(ground), wanted, Teller(say, lambda second: None)).play()
     assert Cluster(ground, tmp_path / "cluster").running() == ()
-    ours = [
-        process
-        for process in psutil.Process().children(recursive=True)
-        if "locustfile" in " ".join(process.cmdline())
-    ]
-    assert ours == []
+    assert generators() == []
     (events,) = (tmp_path / "evidence").glob("*/events.ndjson")
     assert "KeyboardInterrupt" in events.read_text().splitlines()[-1]
+
+
+def generators() -> list[str]:
+    """Load generators of ours that still run: not one that ended and was not waited for."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found.append(" ".join(process.cmdline()))
+    return [command for command in found if "locustfile" in command]
+
+
+def test_the_sites_are_switched_under_load_and_everything_is_accepted_there(
+    tmp_path: Path,
+) -> None:
+    switched = Drill(
+        title="t",
+        title_ja="t",
+        about="t",
+        name="short-site-switch",
+        steps=(
+            Steady(1.0),
+            Switch("standby-site"),
+            Await(in_sync=2, standby_in_sync=2, mode="in sync", active="b"),
+            Services(),
+            Steady(1.0),
+        ),
+        limits=Limits(failed=0, unserved=0, new_leader=True),
+        load=Load(rate=60, terminals=20),
+    )
+    told: list[str] = []
+    result = play(switched, two_sites(), tmp_path, told)
+    assert result.verdict.ruling is Ruling.PASS, (result.verdict, told)
+    assert any(words.startswith("-- all seven services") for words in told)
+    states = msgspec.json.decode((result.folder / evidence.REPLICAS).read_bytes())["states"]
+    assert {each["node"]: each["in_sync"] for each in states} == dict.fromkeys(
+        ("a1", "a2", "b1", "b2"), True
+    )

@@ -11,10 +11,10 @@ import pytest
 
 from loadtest import history_file
 from loadtest.asking import Asking, Surroundings
+from loadtest.compass import Compass
 from loadtest.history import Heard, Intent, Line, Result
 from loadtest.request import Call, Request, Service, Type
 from loadtest.shell_asyncio import Line as Wire
-from loadtest.compass import Compass
 from loadtest.terminal import Manner
 from tests.loadtest.fake_centre import FakeCentre
 

@@ -22,6 +22,8 @@ PICTURE = NodeStatus(
     in_sync=("n1/d1", "n2/d2"),
     peers=(PeerStatus("n2", "d2", True, 40, 1, 12), PeerStatus("n3", "", False, 0, 41, -1)),
     settled=1234,
+    mode="in sync",
+    prune_index=12,
 )
 
 
@@ -75,7 +77,9 @@ def test_the_rest_is_the_node_as_it_is_at_the_scrape() -> None:
         ("kessai_applied_index", 39),
         ("kessai_last_index", 41),
         ("kessai_serving", 1),
-        ("kessai_in_sync_replicas", 2),
+        ("kessai_prune_index", 12),
+        ("kessai_manoeuvre", 0),
+        ("kessai_degraded", 0),
         ("kessai_takeovers_total", 1),
         ("kessai_applied_commands_total", 1234),
         ("kessai_fsync_seconds_count", 10),
@@ -104,6 +108,34 @@ def test_a_value_on_a_bound_belongs_to_its_bucket() -> None:
     for value in (1, 1.5, 2, 3):
         histogram.observe(value)
     assert histogram.buckets() == ([("1.0", 1.0), ("2.0", 3.0), ("+Inf", 4.0)], 7.5)
+
+
+def test_both_sites_their_mode_and_what_is_under_way() -> None:
+    picture = replace(
+        PICTURE,
+        standby_in_sync=("b1/d4", "b2/d5", "b3/d6"),
+        manoeuvre="set change, sent: b3 is silent",
+    )
+    metrics = Metrics(lambda: picture, lambda: (0, 0.0))
+    in_sync = "kessai_in_sync_replicas"
+    assert read(metrics.registry, in_sync, site="active") == 2
+    assert read(metrics.registry, in_sync, site="standby") == 3
+    assert read(metrics.registry, "kessai_degraded") == 0
+    assert read(metrics.registry, "kessai_manoeuvre") == 1
+    picture = replace(picture, standby_in_sync=(), mode="degraded", manoeuvre="")
+    assert read(metrics.registry, in_sync, site="standby") == 0
+    assert read(metrics.registry, "kessai_degraded") == 1
+    assert read(metrics.registry, "kessai_manoeuvre") == 0
+
+
+def test_bytes_of_snapshots_are_counted_both_ways() -> None:
+    metrics = Metrics(lambda: PICTURE, lambda: (0, 0.0))
+    metrics.snapshot_sent(1000)
+    metrics.snapshot_sent(24)
+    metrics.snapshot_received(7)
+    name = "kessai_snapshot_bytes_total"
+    assert read(metrics.registry, name, direction="sent") == 1024
+    assert read(metrics.registry, name, direction="received") == 7
 
 
 async def ask(port: int, request: bytes) -> bytes:

@@ -34,6 +34,7 @@ _ALL: Final = (
 
 def main(command: Sequence[str]) -> int:
     """Run `command` inside; its exit status, 128 and the signal's number if one ended it."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would never come
     # Held back from here on, to be asked for with sigwaitinfo: none is lost in between.
     signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON | {signal.SIGCHLD})
     try:

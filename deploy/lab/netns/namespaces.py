@@ -26,8 +26,6 @@ _SETTINGS: Final = {
     "ipv4/conf/default/rp_filter": "0",
     "ipv4/conf/all/send_redirects": "0",
     "ipv4/conf/default/send_redirects": "0",
-    # "No way to that host" is said every time, not at a limited rate.
-    "ipv4/icmp_ratemask": "0",
 }
 
 

@@ -2,7 +2,8 @@
 
 A cut link is a `black-hole` by default: what is sent over it vanishes without a word, both ways, as
 with a host that has lost its power. `unreachable` takes the link down: its routers say at once that
-there is no way. Connections live through a cut that is shorter than their patience.
+there is no way (to a sender who goes on asking, once a second: Linux limits it). Connections live
+through a cut that is shorter than their patience.
 """
 
 from __future__ import annotations

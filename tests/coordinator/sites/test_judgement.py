@@ -11,6 +11,8 @@ from coordinator.configuration import Configuration, ReplicaId
 from coordinator.records import NodeSight, Reach, ReportRecord
 from coordinator.settings import Mode, Switching
 from coordinator.sites.judgement import (
+    FAILOVER_MS,
+    LED_MS,
     SETTLE_MS,
     STALLED_MS,
     Blocked,
@@ -55,6 +57,8 @@ def report(
     awaited: bool = False,
     epoch: int = 7,
     active: str = "a",
+    led_ms: int = -1,
+    failover_ms: int = -1,
 ) -> ReportRecord:
     """What a place reports; nodes that are not named answer as in a healthy cluster."""
     seen = WELL | (reaches or {})
@@ -70,7 +74,9 @@ def report(
         awaited=awaited,
         leader="a1",
         epoch=epoch,
+        led_ms=led_ms,
         leader_unreached_ms=unreached_ms,
+        failover_ms=failover_ms,
         nodes=tuple(
             NodeSight(node, site, seen.get(node, Reach.ANSWERS), unserved_ms)
             for site, nodes in SITES.items()
@@ -211,6 +217,15 @@ def test_a_site_that_has_not_served_yet_is_given_time_to_begin() -> None:
         assert isinstance(judged(*seen), kind)
 
 
+def test_after_a_failover_the_next_one_has_to_wait() -> None:
+    for failover_ms, kind in ((0, Nothing), (FAILOVER_MS - 1, Nothing), (FAILOVER_MS, Switch)):
+        seen = [
+            report(place, A_SILENT, unserved_ms=20_000, failover_ms=failover_ms)
+            for place in ("b", "witness")
+        ]
+        assert isinstance(judged(*seen), kind)
+
+
 def test_after_a_switch_it_does_not_go_back_to_a_site_that_is_not_in_sync() -> None:
     switched = replace(BOTH, active_site="b").with_set("a", ())
     seen = [
@@ -286,8 +301,9 @@ def test_a_leader_that_two_places_do_not_reach_is_moved_within_its_site() -> Non
     decision = judged(unreached("a"), unreached("witness"))
     assert isinstance(decision, MoveLeader)
     assert (decision.node, decision.epoch) == ("a1", 7)
-    assert (
-        "terminals at a (0.7 s) and witness (0.7 s) do not reach the leader a1" in decision.evidence
+    assert decision.evidence == (
+        "terminals at a (0.7 s) and witness (0.7 s) do not reach the leader a1, "
+        "only others of its site"
     )
 
 
@@ -297,6 +313,15 @@ def test_one_place_that_does_not_reach_it_is_not_enough() -> None:
 
 def test_not_the_same_leader_is_not_agreement() -> None:
     assert isinstance(judged(unreached("a"), unreached("witness", epoch=8)), Nothing)
+
+
+def test_a_leader_that_has_just_begun_is_not_moved() -> None:
+    for led_ms, kind in ((0, Nothing), (LED_MS - 1, Nothing), (LED_MS, MoveLeader)):
+        seen = [
+            report(place, LEADER_SILENT, unserved_ms=700, unreached_ms=700, led_ms=led_ms)
+            for place in ("a", "witness")
+        ]
+        assert isinstance(judged(*seen), kind)
 
 
 def test_nobody_leads_and_nobody_is_moved() -> None:

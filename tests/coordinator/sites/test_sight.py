@@ -7,6 +7,7 @@ from coordinator.sites.sight import Answer, Sight
 
 NODES = {"a1": "a", "a2": "a", "b1": "b"}
 STEP_MS = 750.0
+AGREE_MS = 1200.0
 SERVES = Answer(Reach.SERVES)
 ELSEWHERE = Answer(Reach.ANSWERS, "NOT_LEADER")
 SILENT = Answer(Reach.SILENT, "connection refused")
@@ -15,7 +16,7 @@ STALLS = Answer(Reach.STALLS, "NO_QUORUM")
 
 def sight() -> Sight:
     """One that has seen site a served by a1 at 1000 ms."""
-    made = Sight(NODES, STEP_MS, 0.0)
+    made = Sight(NODES, STEP_MS, AGREE_MS, 0.0)
     made.configured(10, "a", 500.0)
     made.led("a1", 7, 500.0)
     for node, answer in (("a1", SERVES), ("a2", ELSEWHERE), ("b1", ELSEWHERE)):
@@ -85,7 +86,7 @@ def test_a_set_change_does_not_begin_anew() -> None:
 
 
 def test_before_there_is_a_configuration_nothing_counts() -> None:
-    seen = Sight(NODES, STEP_MS, 0.0)
+    seen = Sight(NODES, STEP_MS, AGREE_MS, 0.0)
     assert seen.view(700.0).unserved_ms == 0
     seen.configured(10, "a", 700.0)
     view = seen.view(900.0)
@@ -133,3 +134,52 @@ def test_the_picture_names_every_node_with_its_reach_and_since_when() -> None:
     assert (nodes["a1"].reach, nodes["a1"].reason) == (Reach.SILENT, "connection refused")
     assert (nodes["a1"].site, nodes["a1"].for_ms) == ("a", 750)
     assert nodes["a2"].for_ms > 750
+
+
+def test_a_late_answer_shows_that_it_serves_though_slowly() -> None:
+    seen = sight()
+    # Each probe is called silent after 500 ms, and answered after 900.
+    for begun_ms in range(1000, 6000, 500):
+        seen.saw("a1", SILENT, begun_ms, begun_ms + 500.0)
+        seen.saw("a1", SERVES, begun_ms + 900.0, begun_ms + 900.0)
+        assert seen.view(begun_ms + 999.0).unserved_ms == 0
+        seen.saw("a1", SILENT, begun_ms + 500.0, begun_ms + 1000.0)
+        # It counts from the last good answer, not from before it.
+        view = seen.view(begun_ms + 1000.0)
+        assert (view.unserved_ms, view.leader_unreached_ms) == (100, 100)
+
+
+def test_a_site_that_is_left_after_it_served_nobody_has_failed_over() -> None:
+    seen = sight()
+    assert seen.view(1000.0).failover_ms == -1
+    seen.saw("a1", SILENT, 1250.0, 1750.0)
+    for now_ms in (2000.0, 2450.0):
+        seen.view(now_ms)
+    seen.configured(11, "b", 2450.0)
+    assert seen.view(2950.0).failover_ms == 500
+    seen.saw("b1", SERVES, 2950.0, 2960.0)
+    assert seen.view(3200.0).failover_ms == 750
+
+
+def test_a_planned_switch_is_no_failover() -> None:
+    seen = sight()
+    seen.saw("a1", ELSEWHERE, 1250.0, 1260.0)
+    seen.configured(11, "b", 1800.0)
+    assert seen.view(2000.0).failover_ms == -1
+
+
+def test_a_planned_switch_back_ends_the_memory_of_a_failover() -> None:
+    seen = sight()
+    seen.saw("a1", SILENT, 1250.0, 1750.0)
+    seen.view(2450.0)
+    seen.configured(11, "b", 2450.0)
+    seen.saw("b1", SERVES, 2500.0, 2510.0)
+    seen.configured(12, "a", 4000.0)
+    assert seen.view(4000.0).failover_ms == -1
+
+
+def test_how_long_a_leader_has_led_is_known_only_of_those_that_were_seen_to_begin() -> None:
+    seen = sight()
+    assert seen.view(1000.0).led_ms == -1
+    seen.led("a2", 8, 1500.0)
+    assert seen.view(2000.0).led_ms == 500

@@ -6,9 +6,9 @@ whether its answer arrives, and what is answered instead, is for `World` and the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from coordinator.configuration import Configuration, ReplicaId
+from coordinator.configuration import Configuration, ReplicaId, switch_refusal
 from node.core.inputs import (
     CampaignLost,
     ConfigurationSeen,
@@ -18,7 +18,13 @@ from node.core.inputs import (
     LeaderSeen,
     Won,
 )
-from node.core.outputs import Campaign, ChangeConfiguration, RegistryRequest, Resign
+from node.core.outputs import (
+    Campaign,
+    ChangeConfiguration,
+    RegistryRequest,
+    Resign,
+    SwitchSite,
+)
 
 Answer = Won | CampaignLost | GuardPassed | GuardFailed | GuardUnknown
 News = LeaderSeen | ConfigurationSeen
@@ -48,6 +54,14 @@ class Request:
 
     def __str__(self) -> str:
         return f"#{self.number} {self.node} {describe(self.ask)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """A switch of the active site that a coordinator has planned on what it read (E5)."""
+
+    configuration: Configuration
+    revision: int
 
 
 class Registry:
@@ -94,6 +108,13 @@ class Registry:
                         request.passed = True
                     elif configuration == self.configuration:
                         request.passed = True  # read back: it was made by the same, sent before
+            case SwitchSite(_, epoch, revision, configuration):
+                held = self.leader.epoch if self.leader else 0
+                if held == epoch and revision == self.configuration_revision:
+                    self.switch(configuration)
+                    request.passed = True
+                elif configuration == self.configuration and self.configuration_revision > revision:
+                    request.passed = True  # read back: made, by whomever
         request.revision = self.configuration_revision if _is_change(ask) else self.revision
 
     def answer(self, request: Request) -> Answer | None:
@@ -105,10 +126,9 @@ class Registry:
                 )
             case Campaign(attempt, _, _):
                 return CampaignLost(attempt, "the key is another's")
-            case ChangeConfiguration(number, _, _, _) if request.passed:
-                return GuardPassed(number, request.revision)
-            case ChangeConfiguration(number, _, _, _):
-                return GuardFailed(number)
+            case ChangeConfiguration(number, _, _, _) | SwitchSite(number, _, _, _):
+                passed = request.passed
+                return GuardPassed(number, request.revision) if passed else GuardFailed(number)
             case _:
                 return None
 
@@ -136,13 +156,42 @@ class Registry:
         self.news.append(self.configuration_seen())
         self.news.append(self.leader_seen())
 
+    # -- from outside ---------------------------------------------------------------------------
+
+    def plan_switch(self, to: str) -> Outside | None:
+        """What a coordinator would send now to make `to` active; None where it may not (E5)."""
+        if switch_refusal(self.configuration, to):
+            return None
+        return Outside(replace(self.configuration, active_site=to), self.configuration_revision)
+
+    def switch_from_outside(self, outside: Outside) -> bool:
+        """The coordinator's transaction compares the configuration's revision, and no epoch."""
+        if outside.revision != self.configuration_revision:
+            return False
+        self.switch(outside.configuration)
+        return True
+
+    def fresh_epoch(self) -> int:
+        """A revision of its own, made by a write: no leader's epoch, and above every one so far."""
+        self.revision += 1
+        return self.revision
+
+    def promote(self, configuration: Configuration, revision: int, fenced_at: int) -> bool:
+        """X4: compares the configuration's revision, and that nobody has won since the fence."""
+        if revision != self.configuration_revision:
+            return False
+        if self.leader is not None and self.leader.epoch > fenced_at:
+            return False
+        self.switch(configuration)
+        return True
+
 
 def unknown(ask: RegistryRequest) -> Answer | None:
     """What the requester hears when nobody knows the outcome."""
     match ask:
         case Campaign(attempt, _, _):
             return CampaignLost(attempt, "outcome unknown")
-        case ChangeConfiguration(number, _, _, _):
+        case ChangeConfiguration(number, _, _, _) | SwitchSite(number, _, _, _):
             return GuardUnknown(number)
         case _:
             return None
@@ -155,9 +204,11 @@ def describe(ask: RegistryRequest) -> str:
             return f"Campaign suspected={suspected} configuration={revision}"
         case Resign(epoch):
             return f"Resign epoch={epoch}"
-        case ChangeConfiguration(number, epoch, revision, configuration):
+        case ChangeConfiguration(number, epoch, revision, configuration) | SwitchSite(
+            number, epoch, revision, configuration
+        ):
             return (
-                f"ChangeConfiguration number={number} epoch={epoch} revision={revision} "
+                f"{type(ask).__name__} number={number} epoch={epoch} revision={revision} "
                 f"{describe_sets(configuration)}"
             )
 
@@ -172,4 +223,4 @@ def describe_sets(configuration: Configuration) -> str:
 
 
 def _is_change(ask: RegistryRequest) -> bool:
-    return isinstance(ask, ChangeConfiguration)
+    return isinstance(ask, ChangeConfiguration | SwitchSite)

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import takewhile
 
-from node.core.inputs import HandoverAsked, Input, PeerRefused, Tick
+from coordinator.configuration import switch_refusal
+from node.core import Timings
+from node.core.inputs import HandoverAsked, Input, PeerRefused, SwitchAsked, Tick
 from node.core.log import Log
 from node.core.messages import (
     Ack,
@@ -22,13 +24,24 @@ from node.core.messages import (
     Fetch,
     Message,
     Mismatch,
+    Offer,
     Promise,
     Refuse,
     Suspicion,
 )
-from node.core.outputs import NotProposed, Output, Placed, ReadReady, ReadRefused, Write
+from node.core.outputs import (
+    Answer,
+    Fenced,
+    Install,
+    NotProposed,
+    Output,
+    Placed,
+    ReadReady,
+    ReadRefused,
+    Write,
+)
 from tests.node.core.registry import Request, describe, describe_sets
-from tests.node.core.world import Packet, World
+from tests.node.core.world import Packet, Promotion, World
 
 NO_SUCH = "no such message is on its way"
 
@@ -77,6 +90,7 @@ class Scenario:
     world: World = field(default_factory=lambda: World({"a": ["a1"]}))
     lines: list[str] = field(default_factory=list)
     quiet: bool = False
+    promotion: Promotion | None = None
 
     def say(self, command: str) -> list[str]:
         """Carry one command out. Returns what came of it, `ok` if nothing did."""
@@ -91,12 +105,19 @@ class Scenario:
 
     # -- time -----------------------------------------------------------------------------------
 
-    def do_cluster(self, *names: str, copies_min: str = "2") -> None:
-        """cluster a1 a2 a3 b1 [copies_min=N]: the first letter is the site; the first is active"""
+    def do_cluster(self, *names: str, copies_min: str = "2", keep: str = "", **more: str) -> None:
+        """cluster a1 a2 a3 b1 [copies_min=N] [keep=N in_memory=N]: the first letter is the site;
+        the first is active. `keep`, `in_memory`: entries kept on disk beyond the floor, and in
+        memory
+        """
         sites: dict[str, list[str]] = {}
         for name in names:
             sites.setdefault(name[0], []).append(name)
-        self.world = World(sites, copies_min=int(copies_min))
+        timings = Timings()
+        if keep:
+            memory = int(more["in_memory"])
+            timings = Timings(log_keep_entries=int(keep), entries_in_memory=memory)
+        self.world = World(sites, copies_min=int(copies_min), timings=timings)
         self.world.watcher = self._watch
 
     def do_run(self, ms: str) -> None:
@@ -131,6 +152,29 @@ class Scenario:
     def do_handover(self, name: str, target: str = "") -> None:
         """handover NODE [TARGET]: a person asks for it"""
         self.world.step(name, HandoverAsked(target))
+
+    def do_switch(self, name: str, site: str) -> None:
+        """switch NODE SITE: a person asks the leader for a planned switch (H2)"""
+        self.world.step(name, SwitchAsked(site))
+
+    def do_coordinator(self, site: str) -> None:
+        """coordinator SITE: one that sees two agreeing reports sends the guarded switch (E5)"""
+        planned = self.world.plan_switch(site)
+        if planned is None:
+            refusal = switch_refusal(self.world.registry.configuration, site)
+            self.lines.append(f"refused: {refusal}")
+        else:
+            self.world.switch(planned)
+
+    def do_fence_all(self, site: str) -> None:
+        """fence-all SITE: SITE is to be promoted with loss; every live replica is fenced (X4)"""
+        self.promotion = self.world.begin_promotion(site)
+
+    def do_promote(self) -> None:
+        """promote: the promotion's one transaction, if a takeover quorum has vowed (X4)"""
+        assert self.promotion is not None, "fence-all first"
+        made = self.world.promote(self.promotion)
+        self.lines.append("made" if made else "refused: the old site is not fenced")
 
     # -- the network ----------------------------------------------------------------------------
 
@@ -302,6 +346,9 @@ class Scenario:
             said += [describe_write(write) for write in output.persist]
             said += [f"to {send.node}: {describe_message(send.message)}" for send in output.send]
             said += [f"applies {entry.index}" for entry in output.apply]
+            said += [f"makes a snapshot for {peer}" for peer in output.make_snapshot]
+            said += [f"fetches {o.index} from {of}" for of, o in output.fetch_snapshot]
+            said += [f"prunes up to {output.prune}"] if output.prune else []
         stamp = f"{self.world.now:.0f} " if self.quiet or isinstance(input, Tick) else ""
         self.lines += [f"  {stamp}{name} {line}" for line in said]
 
@@ -336,20 +383,24 @@ def describe_message(message: Message) -> str:
                 f"Entries epoch={epoch} after={prev} {'matched' if matched else 'not matched'} "
                 f"{logged(entries)} last={last}"
             )
+        case Offer(epoch, index, entry_epoch, _):
+            return f"Offer epoch={epoch} snapshot at {index}:{entry_epoch}"
         case Suspicion(epoch, agreed):
             return f"Suspicion epoch={epoch} {'agreed' if agreed else 'not agreed'}"
         case _:
             return f"{type(message).__name__} epoch={message.epoch}"
 
 
-def describe_write(write: Write) -> str:
+def describe_write(write: Write | Install) -> str:
     """A write in a few words."""
+    if isinstance(write, Install):
+        return f"installs #{write.number} promised={write.promised} index {write.offer.index}"
     cut = f" cut after {write.truncate_after}" if write.truncate_after is not None else ""
     entries = f" {logged(write.entries)}" if write.entries else ""
     return f"writes #{write.number} promised={write.promised}{cut}{entries}"
 
 
-def describe_answer(answer: Placed | NotProposed | ReadReady | ReadRefused) -> str:
+def describe_answer(answer: Answer) -> str:
     """An answer in a few words."""
     match answer:
         case Placed(ticket, index, epoch):
@@ -360,6 +411,8 @@ def describe_answer(answer: Placed | NotProposed | ReadReady | ReadRefused) -> s
             return f"read {read} is current"
         case ReadRefused(read, leader):
             return f"read {read} refused, leader {leader or 'unknown'}"
+        case Fenced(_, promise):
+            return f"fence answered: {describe_message(promise)}"
 
 
 def logged(entries: list[Entry] | tuple[Entry, ...], base: int = 0) -> str:

@@ -23,7 +23,7 @@ from node.core.inputs import (
 from node.core.invariants import check
 from node.core.leader import Leader
 from node.core.messages import GENESIS_HASH, Ack, Append, Entry, Message, Promise, chain_hash
-from node.core.outputs import Campaign, Output
+from node.core.outputs import Campaign, Output, Write
 
 A1, A2, A3 = (ReplicaId(name, f"d{name}") for name in ("a1", "a2", "a3"))
 REVISION = 5
@@ -172,6 +172,13 @@ def until(reached: Callable[[], bool]) -> Iterator[None]:
             return
         yield
     raise AssertionError("it never happened")
+
+
+def written(output: Output) -> Write:
+    """The one thing an output has written, which is no snapshot."""
+    (only,) = output.persist
+    assert isinstance(only, Write)
+    return only
 
 
 def sent(output: Output, kind: type[object] = object, target: str = "") -> list[Message]:

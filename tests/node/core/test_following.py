@@ -16,7 +16,18 @@ from node.core.inputs import (
 )
 from node.core.messages import Ack, Fence, Handover, Mismatch, Suspect, Suspicion
 from node.core.outputs import Campaign, NotProposed, ReadRefused
-from tests.node.core.solo import A1, A2, A3, CONFIGURATION, REVISION, Solo, append, chain, sent
+from tests.node.core.solo import (
+    A1,
+    A2,
+    A3,
+    CONFIGURATION,
+    REVISION,
+    Solo,
+    append,
+    chain,
+    sent,
+    written,
+)
 
 TIMINGS = Timings()
 
@@ -56,7 +67,7 @@ def test_M2_a_conflicting_suffix_is_replaced() -> None:
     solo = Solo(old, promised=3)
     new = chain(5, 5, after=old[0])
     out = solo.hear(A2, append(5, new, after=old[0]))
-    (write,) = out.persist
+    write = written(out)
     assert (write.truncate_after, write.entries) == (1, new)
     assert solo.state.log.last_hash == new[-1].hash
 
@@ -72,7 +83,7 @@ def test_M2_an_agreeing_suffix_beyond_the_append_is_kept() -> None:
 def test_M2_only_the_part_that_is_new_is_written() -> None:
     entries = chain(3, 3, 3)
     solo = Solo(entries[:2], promised=3)
-    (write,) = solo.hear(A2, append(3, entries)).persist
+    write = written(solo.hear(A2, append(3, entries)))
     assert (write.truncate_after, write.entries) == (None, entries[2:])
 
 

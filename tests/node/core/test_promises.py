@@ -17,7 +17,7 @@ from node.core.inputs import (
 )
 from node.core.messages import Ack, Append, Entries, Fence, Fetch, Mismatch, Promise, Refuse
 from node.core.outputs import NotProposed, ReadRefused, Resign
-from tests.node.core.solo import A2, A3, CONFIGURATION, REVISION, Solo, append, chain, sent
+from tests.node.core.solo import A2, A3, CONFIGURATION, REVISION, Solo, append, chain, sent, written
 
 
 def test_D2_an_ack_waits_for_the_fsync_of_its_entries() -> None:
@@ -120,7 +120,8 @@ def test_D3_messages_are_judged_against_the_promise_in_memory() -> None:
 def test_D3_a_promise_made_by_an_append_is_part_of_its_write() -> None:
     solo = Solo(promised=3)
     out = solo.hear(A2, append(7, chain(7)))
-    assert [(write.promised, len(write.entries)) for write in out.persist] == [(7, 1)]
+    only = written(out)
+    assert (only.promised, len(only.entries)) == (7, 1)
     assert not sent(out)
 
 

@@ -16,8 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from coordinator.configuration import majority
 from node.core import Timings
-from node.core.inputs import HandoverAsked, PeerRefused
-from tests.node.core.world import Packet, World, events
+from node.core.inputs import HandoverAsked, PeerRefused, SwitchAsked
+from tests.node.core.world import Packet, Promotion, World, events
 
 EXAMPLES = int(os.environ.get("KESSAI_WALK", "60"))
 
@@ -42,8 +42,10 @@ QUICK = Timings(
     append_bytes=40,
     appends_under_way=3,
     entries_in_memory=4,
+    log_keep_entries=2,
 )
-"""Short, so that a walk sees many elections, and a memory so small that the log leaves it."""
+"""Short, so that a walk sees many elections, and memory and disk so small that the log leaves
+them all the time."""
 
 
 class Walk(RuleBasedStateMachine):
@@ -56,6 +58,7 @@ class Walk(RuleBasedStateMachine):
         super().__init__()
         self.world = World(self.sites, copies_min=self.copies_min, timings=QUICK)
         self.names = list(self.world.nodes)
+        self.promotions: list[Promotion] = []
 
     @initialize(settled=st.booleans())
     def begin(self, settled: bool) -> None:
@@ -127,6 +130,7 @@ class Walk(RuleBasedStateMachine):
     def mend(self) -> None:
         self.world.cut.clear()
         self.world.slow_disks.clear()
+        self.world.slow_fetches.clear()
         self.world.etcd_away = False
 
     # -- disks ----------------------------------------------------------------------------------
@@ -148,6 +152,22 @@ class Walk(RuleBasedStateMachine):
         names = [n for n in self.world.live() if self.world.nodes[n].loads]
         if names:
             self.world.load(names[pick % len(names)])
+
+    @rule(pick=PICK)
+    def make_snapshots(self, pick: int) -> None:
+        names = [n for n in self.world.live() if self.world.nodes[n].making]
+        if names:
+            self.world.make_snapshots(names[pick % len(names)])
+
+    @rule(pick=PICK, whole=st.booleans())
+    def fetch(self, pick: int, whole: bool) -> None:
+        names = [n for n in self.world.live() if self.world.nodes[n].fetch]
+        if names:
+            self.world.fetch(names[pick % len(names)], whole=whole)
+
+    @rule(pick=PICK)
+    def slow_fetch(self, pick: int) -> None:
+        self.world.slow_fetches.add(self.names[pick % len(self.names)])
 
     @rule(pick=PICK)
     def slow_disk(self, pick: int) -> None:
@@ -195,6 +215,57 @@ class Walk(RuleBasedStateMachine):
         serving = self.world.serving()
         if serving:
             self.world.step(serving[pick % len(serving)], HandoverAsked(""))
+
+    # -- sites ----------------------------------------------------------------------------------
+
+    def _standby(self) -> str:
+        return self.world.registry.configuration.standby_site or ""
+
+    @rule(site=st.sampled_from(["a", "b", ""]))
+    def cut_site(self, site: str) -> None:
+        """A whole site is cut off from the other, or from etcd, too."""
+        inside = [n for n in self.names if n[0] == site]
+        others = [n for n in self.names if n[0] != site]
+        for one in inside:
+            for other in others:
+                self.world.cut |= {(one, other), (other, one)}
+
+    @rule(site=st.sampled_from(["a", "b"]), refuse=st.booleans())
+    def lose_site(self, site: str, refuse: bool) -> None:
+        for name in self.names:
+            if name[0] == site and self.world.nodes[name].replica is not None:
+                self.world.crash(name, refuse=refuse)
+
+    @rule(pick=PICK)
+    def switch_site(self, pick: int) -> None:
+        serving = self.world.serving()
+        if serving:
+            name = serving[pick % len(serving)]
+            site = next((n[0] for n in self.names if n[0] != name[0]), "nowhere")
+            self.world.step(name, SwitchAsked(site))
+
+    @rule()
+    def coordinator_plans(self) -> None:
+        self.world.plan_switch(self._standby())
+
+    @precondition(lambda self: self.world.outside)
+    @rule(pick=PICK)
+    def coordinator_switches(self, pick: int) -> None:
+        self.world.switch(self.world.outside[pick % len(self.world.outside)])
+
+    @rule(pick=PICK)
+    def fence_all(self, pick: int) -> None:
+        configuration = self.world.registry.configuration
+        to = self._standby()
+        if to and majority(len(configuration.in_sync[to])) < max(2, configuration.copies_min):
+            self.promotions = [*self.promotions[-1:], self.world.begin_promotion(to)]
+
+    @precondition(lambda self: self.promotions)
+    @rule(pick=PICK)
+    def promote(self, pick: int) -> None:
+        promotion = self.promotions[pick % len(self.promotions)]
+        if self.world.promote(promotion):
+            self.promotions.clear()
 
     # -- etcd -----------------------------------------------------------------------------------
 
@@ -247,7 +318,8 @@ class Walk(RuleBasedStateMachine):
         if not world.sound:
             return  # the step that broke it has said so
         for name, node in world.nodes.items():
-            assert not events(node, "silent"), f"{name}: {events(node, 'silent')}"
+            silent = [why for why in events(node, "silent") if "given up" not in why]
+            assert not silent, f"{name}: {silent}"
             assert not events(node, "rolled-back"), f"{name}: {events(node, 'rolled-back')}"
         self._finish(world)
 
@@ -255,6 +327,11 @@ class Walk(RuleBasedStateMachine):
         """6 liveness: once faults stop and a quorum is connected, a settlement succeeds."""
         world.heal()
         for name, node in world.nodes.items():
+            given_up = node.id in world.registry.configuration.given_up
+            if given_up:  # it comes back as another replica (X4)
+                if node.replica is not None:
+                    world.crash(name)
+                world.lose_disk(name)
             if node.replica is None:
                 world.restart(name)
             else:
@@ -289,9 +366,29 @@ class TwoSiteWalk(Walk):
     sites: ClassVar[Mapping[str, Sequence[str]]] = {"a": ["a1", "a2"], "b": ["b1", "b2"]}
 
 
+class RenewedWalk(Walk):
+    """Three and three, two copies at least: the renewed design."""
+
+    sites: ClassVar[Mapping[str, Sequence[str]]] = {
+        "a": ["a1", "a2", "a3"],
+        "b": ["b1", "b2", "b3"],
+    }
+    copies_min = 2
+
+
+class SmallStandbyWalk(Walk):
+    """Three and one: the standby can be lost with one disk."""
+
+    sites: ClassVar[Mapping[str, Sequence[str]]] = {"a": ["a1", "a2", "a3"], "b": ["b1"]}
+
+
 TestWalk = Walk.TestCase
 TestWalk.settings = WALK
 TestCautiousWalk = CautiousWalk.TestCase
 TestCautiousWalk.settings = WALK
 TestTwoSiteWalk = TwoSiteWalk.TestCase
 TestTwoSiteWalk.settings = WALK
+TestRenewedWalk = RenewedWalk.TestCase
+TestRenewedWalk.settings = WALK
+TestSmallStandbyWalk = SmallStandbyWalk.TestCase
+TestSmallStandbyWalk.settings = WALK

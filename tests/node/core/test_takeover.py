@@ -25,7 +25,7 @@ from node.core.messages import (
     Suspect,
     Suspicion,
 )
-from node.core.outputs import Campaign, NotProposed, Resign
+from node.core.outputs import Campaign, NotProposed, Resign, Write
 from tests.node.core.solo import A1, A2, A3, CONFIGURATION, REVISION, Solo, append, chain, sent
 from tests.node.core.world import World
 
@@ -248,6 +248,7 @@ def test_T5_the_prefix_that_agrees_is_kept_and_the_rest_replaced_in_one_write() 
     best = chain(3) + chain(4, 4, after=chain(3)[0])
     out = solo.hear(A2, Entries(10, 0, True, best, 3))
     write = out.persist[0]
+    assert isinstance(write, Write)
     assert (write.truncate_after, write.entries) == (1, best[1:])
     assert solo.leader.start_index == 4
 

@@ -5,17 +5,25 @@ The numbers are those of docs/protocol.md, "What must always hold".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Protocol
 
 from coordinator.configuration import ReplicaId
 from node.core import Replica
 from node.core.leader import Leader
-from node.core.messages import Ack, Append, Entry, Message, Mismatch, Promise
-from node.core.outputs import Output, ReadReady
+from node.core.messages import Ack, Append, Entry, Message, Mismatch, Offer, Promise
+from node.core.outputs import Fenced, Output, ReadReady
 
 
 class Violation(AssertionError):
     """Names what was violated, and by whom."""
+
+
+class OnDisk(Protocol):
+    """What the witness looks at of a disk."""
+
+    promised: int
+    entries: list[Entry]
 
 
 class Witness:
@@ -28,6 +36,7 @@ class Witness:
         self.start_logs: dict[int, dict[int, bytes]] = {}
         self.sent_hashes: dict[int, dict[int, bytes]] = {}
         self.reads: dict[tuple[str, int, int], int] = {}
+        self.given_up: set[bytes] = set()  # hashes of what promotions with loss have listed
 
     @property
     def last_committed(self) -> int:
@@ -47,14 +56,8 @@ class Witness:
                 hashes = self.sent_hashes.setdefault(message.epoch, {})
                 hashes[message.prev_index] = message.prev_hash
                 hashes.update((entry.index, entry.hash) for entry in message.entries)
-            case Promise(epoch, last_epoch, last_index):
-                self._vowed(sender, epoch, promised)
-                disk = (entries[-1].epoch, entries[-1].index) if entries else (0, 0)
-                if disk < (last_epoch, last_index):
-                    raise Violation(
-                        f"D3: {sender} promised a log up to {(last_epoch, last_index)}, its disk "
-                        f"ends at {disk}"
-                    )
+            case Promise():
+                self._promised(sender, message, promised, entries)
             case Ack(epoch, _, index):
                 self._vowed(sender, epoch, promised)
                 if index > len(entries):
@@ -66,14 +69,65 @@ class Witness:
             case _:
                 pass
 
-    def stepped(
-        self, name: str, life: int, replica: Replica, disk: Sequence[Entry], output: Output
+    def fenced(
+        self, sender: ReplicaId, fenced: Fenced, promised: int, entries: Sequence[Entry]
     ) -> None:
-        """A step has been taken, and `output` came of it."""
+        """A replica has answered that it is fenced: a vow like any other (X4)."""
+        if isinstance(fenced.promise, Promise):
+            self._promised(sender, fenced.promise, promised, entries)
+
+    def pruned(
+        self, replica: ReplicaId, index: int, members: Mapping[ReplicaId, Sequence[Entry]]
+    ) -> None:
+        """`replica` will prune up to `index`; these are the disks of those who count."""
+        for member, entries in members.items():
+            if index not in self.committed:
+                raise Violation(f"pruning: {replica} prunes {index}, which is not committed")
+            if len(entries) < index or entries[index - 1].hash != self.committed[index].hash:
+                raise Violation(f"pruning: {replica} prunes {index}, {member} does not have it")
+
+    def installing(self, replica: ReplicaId, promised: int, offer: Offer, disk: OnDisk) -> None:
+        """`replica` makes its disk what `offer` names (M4)."""
+        known = self.committed.get(offer.index)
+        if known is None or (known.epoch, known.hash) != (offer.entry_epoch, offer.hash):
+            raise Violation(
+                f"M4: {replica} installs {offer.index}, which is not what was committed"
+            )
+        if promised < disk.promised:
+            raise Violation(f"M4: {replica} would forget its promise of {disk.promised}")
+        for entry in disk.entries[offer.index :]:
+            committed = self.committed.get(entry.index)
+            if committed is not None and committed.hash == entry.hash:
+                raise Violation(f"M4: {replica} would drop {entry.index}, which is committed")
+
+    def promoted(self, kept: Set[bytes], listed: Iterable[Entry]) -> None:
+        """A promotion with loss was made (X4): only what was `listed` may go of what was not
+        `kept`, both by hash."""
+        hashes = {entry.hash for entry in listed}
+        lost = [index for index, entry in self.committed.items() if entry.hash not in kept]
+        for index in lost:
+            if self.committed[index].hash not in hashes:
+                raise Violation(f"X4: {index} is given up, and was not listed")
+            del self.committed[index], self.committed_by[index]
+        self.given_up |= hashes
+        self.reads = {read: min(at, self.last_committed) for read, at in self.reads.items()}
+
+    def stepped(
+        self,
+        name: str,
+        life: int,
+        replica: Replica,
+        disk: Sequence[Entry],
+        output: Output,
+        promised: int = 0,
+    ) -> None:
+        """A step has been taken, and `output` came of it; `promised` and `disk` are durable."""
         role = replica.role
         if isinstance(role, Leader) and role.epoch not in self.start_logs:
             self._begun(name, life, role, replica, disk)
         for entry in output.apply:
+            if entry.hash in self.given_up:
+                continue  # on a disk that was given up
             known = self.committed.get(entry.index)
             if known is not None and known.hash != entry.hash:
                 raise Violation(f"1 agreement: {name} applies another entry {entry.index}")
@@ -89,6 +143,8 @@ class Witness:
                         f"R1: {name} answers a read at {replica.state.applied}; {asked_at} was "
                         "committed when it was asked"
                     )
+            elif isinstance(answer, Fenced):
+                self.fenced(replica.state.me, answer, promised, disk)
 
     def _begun(
         self, name: str, life: int, role: Leader, replica: Replica, disk: Sequence[Entry]
@@ -115,6 +171,15 @@ class Witness:
                 raise Violation(
                     f"3: epoch {epoch} commits {entry.index}, the leader of {later} is without it"
                 )
+
+    def _promised(
+        self, sender: ReplicaId, promise: Promise, promised: int, entries: Sequence[Entry]
+    ) -> None:
+        self._vowed(sender, promise.epoch, promised)
+        disk = (entries[-1].epoch, entries[-1].index) if entries else (0, 0)
+        end = promise.last_epoch, promise.last_index
+        if disk < end:
+            raise Violation(f"D3: {sender} promised a log up to {end}, its disk ends at {disk}")
 
     def _vowed(self, sender: ReplicaId, epoch: int, promised: int) -> None:
         if promised < epoch:

@@ -9,12 +9,13 @@ checked. The same commands always give the same world: there is no clock and no 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from coordinator.configuration import Configuration, ReplicaId
+from coordinator.configuration import Configuration, ReplicaId, is_takeover_quorum
 from node.core import Identity, Log, Replica, Timings
 from node.core.inputs import (
     Applied,
+    FenceAsked,
     Input,
     Inquired,
     Loaded,
@@ -22,22 +23,16 @@ from node.core.inputs import (
     Persisted,
     Proposed,
     Received,
+    SnapshotFetched,
+    SnapshotMade,
+    SnapshotMissed,
     Tick,
 )
 from node.core.invariants import check
 from node.core.leader import Leader
-from node.core.messages import GENESIS_HASH, Entry, Message
-from node.core.outputs import (
-    Event,
-    Load,
-    NotProposed,
-    Output,
-    Placed,
-    ReadReady,
-    ReadRefused,
-    Write,
-)
-from tests.node.core.registry import News, Registry, Request, unknown
+from node.core.messages import GENESIS_HASH, Entry, Message, Offer, Promise
+from node.core.outputs import Answer, Event, Fenced, Install, Load, Output, Write
+from tests.node.core.registry import News, Outside, Registry, Request, unknown
 from tests.node.core.witness import Witness
 
 HEARD_TOO_MUCH = 20_000
@@ -46,14 +41,31 @@ HEARD_TOO_MUCH = 20_000
 
 @dataclass(slots=True)
 class Disk:
-    """What survives a crash."""
+    """What survives a crash. `entries` are kept for the witness also where they are `pruned`; the
+    replica is given none of those."""
 
     disk_id: str
     promised: int = 0
     revision: int = 0
     bound: bool = False
     applied: int = 0
+    pruned: int = 0
     entries: list[Entry] = field(default_factory=list)
+
+    def read(self, first: int, count: int) -> tuple[Entry, ...]:
+        """Entries from `first` on; none where it was pruned."""
+        return tuple(self.entries[first - 1 : first - 1 + count]) if first > self.pruned else ()
+
+    def prune(self, index: int) -> None:
+        """Never above what is applied on disk, as the store does it."""
+        self.pruned = max(self.pruned, min(index, self.applied))
+
+    def install(self, install: Install, entries: Iterable[Entry]) -> None:
+        """One durable step: ledger and log become the snapshot's."""
+        self.promised = max(self.promised, install.promised)
+        self.revision = max(self.revision, install.configuration_revision)
+        self.entries = list(entries)
+        self.applied = self.pruned = install.offer.index
 
     def perform(self, write: Write) -> None:
         """One durable step, all of it."""
@@ -72,6 +84,26 @@ class Apply:
 
     entry: Entry
     told: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prune:
+    """The log is not needed up to this index."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """X4 under way: site `to` is to lead with loss; `fenced_at` is what every replica is asked to
+    promise, `tickets` names the questions, `configuration` at `revision` is what was read before.
+    """
+
+    to: str
+    fenced_at: int
+    configuration: Configuration
+    revision: int
+    tickets: Mapping[int, ReplicaId]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +126,13 @@ class Node:
     replica: Replica | None = None
     paused: bool = False
     life: int = 0
-    unsynced: list[Write | Apply] = field(default_factory=list)
+    unsynced: list[Write | Install | Apply | Prune] = field(default_factory=list)
     loads: list[Load] = field(default_factory=list)
+    making: list[str] = field(default_factory=list)
+    snapshot: Offer | None = None  # the file kept here, as it may be offered
+    fetch: tuple[str, Offer] | None = None
     news: list[News] = field(default_factory=list)
-    placed: dict[int, Placed] = field(default_factory=dict)
-    answers: list[Placed | NotProposed | ReadReady | ReadRefused] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     abandoned: int = 0
 
@@ -149,6 +183,9 @@ class World:
         self.slow_disks: set[str] = set()
         self.etcd_away = False
         self.etcd_cut: set[str] = set()
+        self.slow_fetches: set[str] = set()
+        self.files: dict[tuple[int, bytes], tuple[Entry, ...]] = {}
+        self.outside: list[Outside] = []
         self.sound = True  # no step has broken an invariant
         self.watcher: Callable[[str, Input, Output], None] | None = None
         self._numbers = 0
@@ -253,19 +290,25 @@ class World:
         batch = node.unsynced[:count]
         applied = number = 0
         for operation in batch:
-            if isinstance(operation, Write):
+            if isinstance(operation, Write | Install):
                 number = operation.number
-            elif not operation.told:
+            elif isinstance(operation, Apply) and not operation.told:
                 operation.told = True
                 applied = operation.entry.index
         if applied:
             self.step(name, Applied(applied))  # may ask for more, which is not in this batch
         del node.unsynced[: len(batch)]
         for operation in batch:
-            if isinstance(operation, Write):
-                node.disk.perform(operation)
-            else:
-                node.disk.applied = operation.entry.index
+            match operation:
+                case Write():
+                    node.disk.perform(operation)
+                case Install(_, promised, _, offer):
+                    self.witness.installing(node.id, promised, offer, node.disk)
+                    node.disk.install(operation, self.files[offer.index, offer.hash])
+                case Prune(index):
+                    node.disk.prune(index)
+                case Apply(entry):
+                    node.disk.applied = entry.index
         if number:
             self.step(name, Persisted(number))
         return len(batch)
@@ -275,9 +318,39 @@ class World:
         node = self.nodes[name]
         loads, node.loads = node.loads, []
         for load in loads:
-            entries = tuple(node.disk.entries[load.first - 1 : load.first + 7])
-            self.step(name, Loaded(load, entries))
+            self.step(name, Loaded(load, node.disk.read(load.first, 8)))
         return len(loads)
+
+    # -- snapshots ------------------------------------------------------------------------------
+
+    def make_snapshots(self, name: str) -> int:
+        """Copy the ledger for the peers it was asked for. The one made last is given again while
+        the log that follows it is there. Returns how many were told."""
+        node, disk = self.nodes[name], self.nodes[name].disk
+        peers, node.making = node.making, []
+        if peers and disk.applied and (node.snapshot is None or node.snapshot.index < disk.pruned):
+            last = disk.entries[disk.applied - 1]
+            node.snapshot = Offer(0, last.index, last.epoch, last.hash)
+            self.files[last.index, last.hash] = tuple(disk.entries[: disk.applied])
+        for peer in peers if node.snapshot is not None else ():
+            made = node.snapshot
+            assert made is not None
+            self.step(name, SnapshotMade(peer, made.index, made.entry_epoch, made.hash))
+        return len(peers)
+
+    def fetch(self, name: str, *, whole: bool = True) -> bool:
+        """The fetch under way ends: with the file, if it is still offered and the way is free."""
+        node = self.nodes[name]
+        if node.fetch is None:
+            return False
+        (source, offer), node.fetch = node.fetch, None
+        kept = self.nodes[source].snapshot
+        reached = self.nodes[source].live and (source, name) not in self.cut
+        if whole and reached and kept is not None and kept.hash == offer.hash:
+            self.step(name, SnapshotFetched(offer))
+        else:
+            self.step(name, SnapshotMissed(offer, "cut short"))
+        return True
 
     # -- etcd -----------------------------------------------------------------------------------
 
@@ -312,6 +385,93 @@ class World:
             self.registry.delete_leader()
             self._spread_news()
 
+    def plan_switch(self, to: str) -> Outside | None:
+        """A coordinator reads the configuration and plans a switch, which waits in `outside`."""
+        planned = self.registry.plan_switch(to)
+        if planned is not None:
+            self.outside.append(planned)
+        return planned
+
+    def switch(self, outside: Outside) -> bool:
+        """A coordinator's switch reaches etcd. Returns whether its guard held (E5)."""
+        self.outside.remove(outside)
+        made = self.registry.switch_from_outside(outside)
+        self._spread_news()
+        return made
+
+    def fence(self, name: str, epoch: int) -> int:
+        """Ask a live replica to be fenced (X4). Returns the ticket."""
+        self._tickets += 1
+        self.step(name, FenceAsked(self._tickets, epoch))
+        return self._tickets
+
+    def begin_promotion(self, to: str) -> Promotion:
+        """X4: fence every live replica at a fresh epoch; the answers come when they are durable."""
+        registry = self.registry
+        configuration, revision = registry.configuration, registry.configuration_revision
+        epoch = registry.fresh_epoch()
+        tickets = {self.fence(name, epoch): self.nodes[name].id for name in self.live()}
+        return Promotion(to, epoch, configuration, revision, tickets)
+
+    def fenced(self, promotion: Promotion) -> dict[ReplicaId, Promise]:
+        """Who has vowed by now, and where their logs ended."""
+        return {
+            promotion.tickets[answer.ticket]: answer.promise
+            for node in self.nodes.values()
+            for answer in node.answers
+            if isinstance(answer, Fenced)
+            and answer.ticket in promotion.tickets
+            and isinstance(answer.promise, Promise)
+        }
+
+    def promote(self, promotion: Promotion, *, unfenced: bool = False) -> bool:
+        """X4: the one transaction, if the fence is complete. What is lost is listed before.
+
+        `unfenced`: what must not be done, for the tests that show why.
+        """
+        old, to = promotion.configuration, promotion.to
+        vowed = self.fenced(promotion)
+        former = old.active_site
+        off = all(n.replica is None for n in self.nodes.values() if n.site == former)
+        if not (is_takeover_quorum(old, former, vowed) or off or unfenced):
+            return False
+        ends = {
+            replica: (promise.last_epoch, promise.last_index)
+            for replica, promise in vowed.items()
+            if self.nodes[replica.node].site == to
+            and replica == self.nodes[replica.node].id
+            and replica not in old.given_up
+        }
+        if not ends:
+            return False
+        end = max(ends.values())
+        survivors = frozenset(replica for replica in ends if ends[replica] == end)
+        kept = {entry.hash for entry in self.nodes[min(survivors).node].disk.entries[: end[1]]}
+        # By hash, not by index: what the survivors have at an index may never have been settled.
+        listed = [
+            entry
+            for node in self.nodes.values()
+            if node.site == former and (node.id in vowed or off)
+            for entry in node.disk.entries
+            if entry.hash not in kept
+        ]
+        # All that could ever show what is given up, and whoever in `to` did not say where it ends.
+        unheard = {node.id for node in self.nodes.values()} - set(ends)
+        planned = replace(
+            old,
+            active_site=to,
+            in_sync={
+                site: survivors if site == to else frozenset[ReplicaId]() for site in old.in_sync
+            },
+            given_up=old.given_up | unheard | (old.members - set(ends)),
+        )
+        fenced_at = 10**9 if unfenced else promotion.fenced_at
+        made = self.registry.promote(planned, promotion.revision, fenced_at)
+        if made:
+            self.witness.promoted(kept, listed)
+            self._spread_news()
+        return made
+
     def reconfigure(self, configuration: Configuration) -> None:
         """A person sets the configuration (E5): the leader key goes with it."""
         self.registry.switch(configuration)
@@ -326,6 +486,8 @@ class World:
         node.replica, node.paused = None, False
         node.unsynced.clear()
         node.loads.clear()
+        node.making.clear()
+        node.fetch = None
         node.news.clear()
         if refuse:
             for other in self.live():
@@ -337,7 +499,7 @@ class World:
         disk = node.disk
         node.life += 1
         # Every other restart reads only the tail of the log into memory, as a long log has it.
-        base = disk.applied if node.life % 2 == 0 else 0
+        base = disk.applied if node.life % 2 == 0 else disk.pruned
         at = disk.entries[base - 1] if base else Entry(0, 0, b"", GENESIS_HASH)
         share = sorted(self.nodes).index(name) / len(self.nodes)
         node.replica = Replica(
@@ -355,6 +517,7 @@ class World:
             revision=disk.revision,
             applied=disk.applied,
             bound=disk.bound,
+            pruned=disk.pruned,
         )
         node.news = [self.registry.configuration_seen(), self.registry.leader_seen()]
 
@@ -371,6 +534,7 @@ class World:
         node = self.nodes[name]
         assert node.replica is None, "stop it first"
         node.disk = Disk(f"{node.disk.disk_id}'")
+        node.snapshot = None
 
     def isolate(self, name: str) -> None:
         """Cut the node off from its peers, not from etcd."""
@@ -381,6 +545,7 @@ class World:
         """All links, disks and etcd work again; who was paused goes on."""
         self.cut.clear()
         self.slow_disks.clear()
+        self.slow_fetches.clear()
         self.etcd_away = False
         self.etcd_cut.clear()
         for name in self.nodes:
@@ -445,6 +610,9 @@ class World:
             if not self.etcd_away and name not in self.etcd_cut:
                 moved += self.watch(name)
             moved += self.load(name)
+            moved += self.make_snapshots(name)
+            if name not in self.slow_fetches:
+                moved += self.fetch(name)
             if name not in self.slow_disks:
                 moved += self.persist(name)
             moved += self.apply(name)
@@ -466,13 +634,25 @@ class World:
             self.witness.sent(node.id, send.message, node.disk.promised, node.disk.entries)
         node.unsynced.extend(Apply(entry) for entry in output.apply)
         node.loads.extend(output.load)
+        if output.prune:
+            self._judge_pruning(node, output.prune)
+            node.unsynced.append(Prune(output.prune))
+        node.making.extend(output.make_snapshot)
+        for source, offer in output.fetch_snapshot:
+            node.fetch = source, offer
         node.answers.extend(output.answer)
         node.events.extend(output.events)
         node.abandoned += output.abandon
         for ask in output.ask_registry:
             self._numbers += 1
             self.requests.append(Request(self._numbers, node.name, node.id, node.life, ask))
-        self.witness.stepped(node.name, node.life, replica, node.disk.entries, output)
+        disk = node.disk
+        self.witness.stepped(node.name, node.life, replica, disk.entries, output, disk.promised)
+
+    def _judge_pruning(self, node: Node, index: int) -> None:
+        members = self.registry.configuration.members
+        disks = {other.id: other.disk.entries for other in self.nodes.values()}
+        self.witness.pruned(node.id, index, {m: disks[m] for m in members if m in disks})
 
     def _spread_news(self) -> None:
         news, self.registry.news = self.registry.news, []

@@ -11,6 +11,7 @@ import pytest
 
 from node.engine import (
     EngineError,
+    Interim,
     NodeStatus,
     NoQuorum,
     NotLeader,
@@ -170,6 +171,42 @@ async def test_what_the_engine_cannot_answer_says_to_repeat_the_same_key(
     assert refused.retry_after_ms == wait_ms
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            NotLeader("127.0.0.1:7112"),
+            "this node does not lead; nothing was settled: ask again with the same key, "
+            "at 127.0.0.1:7112",
+        ),
+        (
+            NotLeader(),
+            "this node does not lead; nothing was settled: ask again with the same key, "
+            "at any node: no leader is known yet",
+        ),
+        (
+            NotProposed("127.0.0.1:7112"),
+            "the leader changed before the request was proposed; nothing was settled: ask again "
+            "with the same key, at 127.0.0.1:7112",
+        ),
+        (
+            NoQuorum("copies would be 1, copies_min is 2: in sync a {a1}, b {}"),
+            "copies would be 1, copies_min is 2: in sync a {a1}, b {}; nothing was settled: ask "
+            "again with the same key",
+        ),
+        (
+            OutcomeUnknown("127.0.0.1:7112"),
+            "the leader changed while the request was being settled: ask again with the same key, "
+            "never a new one",
+        ),
+    ],
+)
+async def test_what_was_not_settled_says_so_and_what_to_do(
+    error: EngineError, message: str
+) -> None:
+    assert (await refusal_of(FakeEngine(lambda command: error), sale())).message == message
+
+
 async def test_a_failure_nobody_foresaw_is_an_unknown_outcome(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -233,6 +270,51 @@ async def test_many_calls_answered_in_one_burst_each_get_their_own_reply() -> No
     assert [reply.idempotency_key for reply in replies] == [
         f"T0001.20261123.{stan:06d}.0200" for stan in range(1, 65)
     ]
+
+
+async def test_where_a_leader_is_not_interim_totals_are_answered_all_the_same() -> None:
+    engine = FakeEngine(
+        raise_at_once=NotLeader(LEADER),
+        picture=NodeStatus("b2", site="b", role="follower", leader_endpoint=LEADER),
+        totals=(ServiceTotal(1, 1, 1200, 0, 0),),
+    )
+    async with front(engine) as channel:
+        stub = SettlementStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await stub.Settle(sale(), timeout=5)
+        reply = await stub.Interim(
+            pb.InterimRequest(merchant_id="M0001", terminal_id="T0001"), timeout=5
+        )
+    assert reply.totals[0].captured_minor == 1200
+    assert (reply.commit_index, reply.as_of_ms) == (42, 1_795_400_000_123)
+
+
+async def test_interim_totals_that_cannot_be_read_send_elsewhere() -> None:
+    engine = FakeEngine(read_error=StorageDown("the disk is gone", LEADER))
+    async with front(engine) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await SettlementStub(channel).Interim(
+                pb.InterimRequest(merchant_id="M0001", terminal_id="T0001"), timeout=5
+            )
+    assert read_refusal(refused.value).reason == "STORAGE_DOWN"
+    assert read_refusal(refused.value).advice.leader_endpoint == LEADER
+
+
+async def test_a_read_that_fails_unforeseen_says_so_without_the_details(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken(FakeEngine):
+        async def interim(self, terminal: str, service: int) -> Interim:
+            raise ZeroDivisionError("a bug")
+
+    async with front(Broken()) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await SettlementStub(channel).Interim(
+                pb.InterimRequest(merchant_id="M0001", terminal_id="T0001"), timeout=5
+            )
+    assert read_refusal(refused.value).reason == "UNFORESEEN"
+    assert "a bug" not in (refused.value.details() or "")
+    assert "reading failed" in caplog.text
 
 
 async def test_inquire_tells_the_first_answer_and_where_it_stands_now() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from concurrent.futures import wait
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,17 @@ from node.ledger.book import apply
 from node.ledger.commands import Type, encode_batch
 from node.ledger.memory import MemoryStorage
 from node.store import IndexPassed, Store, StoreClosed
-from tests.node.store.parts import log, opened, sale, settle
+from node.store.schema import connect
+from tests.node.store.parts import (
+    DATABASE,
+    fetched,
+    log,
+    opened,
+    pruned_to,
+    sale,
+    settle,
+    settled_and_flushed,
+)
 
 
 def test_an_audit_at_a_later_index_sees_exactly_that(tmp_path: Path) -> None:
@@ -145,4 +156,75 @@ def test_an_export_that_is_left_early_lets_go(tmp_path: Path) -> None:
     store.close()
     assert not (tmp_path / "disk" / "settlement.db-wal").exists()
     store, _ = Store.open(tmp_path, node="a1")
+    store.close()
+
+
+def test_what_was_not_pruned_is_added_again(tmp_path: Path) -> None:
+    store, ear, entries = settled_and_flushed(tmp_path, 10)
+    whole = store.audit(0, True).result(20)
+    for index in (4, 9, 10):
+        store.prune(index)
+        pruned_to(store, index)
+        report = store.audit(0, True).result(20)
+        assert report == replace(whole, prune_index=index)
+    settle(store, ear, log(2, after=entries[-1]), first_number=11)
+    report = store.audit(0, True).result(20)
+    assert (report.index, report.rederived, report.problem) == (12, True, "")
+    store.close()
+
+
+def test_two_replicas_agree_though_one_is_pruned_and_one_filled_by_snapshot(
+    tmp_path: Path,
+) -> None:
+    first, _, entries = settled_and_flushed(tmp_path / "a1", 8)
+    second, ear, _ = settled_and_flushed(tmp_path / "a2", 2)
+    second.install(*fetched(second, first.make_snapshot().result(20), number=3))
+    ear.until(lambda e: e.number == 3)
+    more = log(2, after=entries[-1])
+    settle(second, ear, more, first_number=4)
+    first.prune(5)
+    pruned_to(first, 5)
+    for number, entry in enumerate(more, 9):
+        first.write(Write(number, 1, 1, None, (entry,)))
+    first.apply(more)
+    reports = [store.audit(10, True).result(20) for store in (first, second)]
+    assert [report.prune_index for report in reports] == [5, 8]
+    assert reports[0] == replace(reports[1], prune_index=5)
+    assert all(report.rederived and report.problem == "" for report in reports)
+    first.close()
+    second.close()
+
+
+def test_a_ledger_that_the_rest_of_its_log_does_not_make_is_a_problem(tmp_path: Path) -> None:
+    """As when an entry after the prune point was applied by a version with other rules."""
+    store, ear, _ = opened(
+        tmp_path,
+        apply_entry=lambda rows, index, payload: apply(
+            rows, index, encode_batch(0, (sale(1, amount_minor=99),)) if index == 5 else payload
+        ),
+    )
+    settle(store, ear, log(6))
+    store.audit(0, False).result(20)
+    store.prune(4)
+    pruned_to(store, 4)
+    problem = store.audit(0, True).result(20).problem
+    assert "record T0000001.20261123.000001.0200: of entry 5, not in it" in problem
+    assert "total T0000001: not what the log makes of it" in problem
+    assert store.audit(0, False).result(20).problem == ""
+    store.prune(5)
+    pruned_to(store, 5)
+    # No log is left to speak against it; the books still add up.
+    assert store.audit(0, True).result(20).problem == ""
+    store.close()
+
+
+def test_the_chain_of_the_rest_is_followed_from_the_prune_point(tmp_path: Path) -> None:
+    store, _, _ = settled_and_flushed(tmp_path, 8)
+    store.prune(3)
+    pruned_to(store, 3)
+    other = connect(tmp_path / DATABASE, None, 1024)
+    other.execute("UPDATE log SET epoch = 7 WHERE idx = 4").fetchall()
+    other.close()
+    problem = store.audit(0, True).result(20).problem
+    assert problem == "log: entry 4 does not have the hash its content gives"
     store.close()

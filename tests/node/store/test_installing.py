@@ -1,4 +1,4 @@
-"""M4: a snapshot in the place of ledger and log, in one durable step that keeps what is one's own."""
+"""M4: a snapshot in the place of ledger and log: one durable step that keeps what is one's own."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_the_log_goes_on_after_it(tmp_path: Path, donor: tuple[SnapshotFile, Aud
     """Also where all is asked for at once: what is not written yet is not lost, nor mixed in."""
     made, _ = donor
     store, ear, entries = settled_and_flushed(tmp_path / "live", 3)
-    install, part = fetched(store, made, number=5)
+    install, part = fetched(store, made, number=5, promised=2)
     last = log(ENTRIES)[-1]
     after = log(3, after=last)
     fourth = log(1, after=entries[-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import apsw
@@ -37,6 +38,9 @@ def test_pruned_entries_are_gone_and_the_rest_is_there_after_a_restart(tmp_path:
     assert recovered.entries == tuple(entries[6:])
     store.start(Ear())
     assert store.audit(0, False).result(20).chain_hash == entries[-1].hash
+    meta, *rest = map(json.loads, store.export(0))
+    assert (meta["prune_index"], meta["prune_hash"]) == (6, entries[5].hash.hex())
+    assert [line["index"] for line in rest if line["kind"] == "entry"] == [7, 8, 9, 10]
     store.close()
     assert ear.failures == []
 

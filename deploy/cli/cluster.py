@@ -1,4 +1,4 @@
-"""The commands that run and look at a cluster: init, up, down, status, logs, audit, handover."""
+"""The commands that run and look at a cluster: init, up, down, status, logs, handover, new-disk."""
 
 from __future__ import annotations
 
@@ -8,79 +8,23 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Final
 
 import click
-import msgspec
 from rich.console import Console
 from rich.markup import escape
 
-from coordinator.initialise import InitialiseError
-from coordinator.keyvalue import RegistryError
 from deploy import view
 from deploy.alarms import alarms
-from deploy.audit import audit as audit_cluster
-from deploy.control import Control, ControlError, leader_of
+from deploy.cli.options import cluster_of, told, topology_option
+from deploy.control import Control, leader_of
 from deploy.first import first_configuration
-from deploy.lab.etcd_binary import EtcdRefused
 from deploy.lab.folder import ClusterError
-from deploy.lab.ports import PortBusy
-from deploy.lab.processes import HOME, Cluster
-from deploy.lab.program import ProgramFailed
 from deploy.sight import Sight, look
-from deploy.topology import DEFAULT, FOLDER, Topology, TopologyError, load
+from deploy.topology import Topology
 
 _FOLLOW_EVERY_S: Final = 0.2
-
-
-class TopologyFile(click.ParamType[Topology]):
-    """A path, or the name of one of deploy/topologies without its `.toml`."""
-
-    name = "file or name"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Topology:
-        """The checked topology."""
-        named = FOLDER / f"{value}.toml"
-        try:
-            return load(named if named.exists() else Path(str(value)))
-        except TopologyError as problem:
-            self.fail(str(problem), param, ctx)
-
-
-topology_option = click.option(
-    "--topology",
-    "-t",
-    type=TopologyFile(),
-    default=str(DEFAULT),
-    show_default=DEFAULT.stem,
-    help="Which cluster: a file, or a name in deploy/topologies.",
-)
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """What can be expected to go wrong becomes one line and exit status 1."""
-    try:
-        yield
-    except (
-        ClusterError,
-        ControlError,
-        EtcdRefused,
-        InitialiseError,
-        PortBusy,
-        ProgramFailed,
-        RegistryError,
-    ) as problem:
-        raise click.ClickException(str(problem)) from problem
-
-
-def cluster_of(topology: Topology) -> Cluster:
-    """The cluster that `kessai up` starts for this topology."""
-    return Cluster(topology, HOME / topology.cluster, say=click.echo)
 
 
 @click.command()
@@ -97,7 +41,7 @@ def init(topology: Topology) -> None:
 @click.command()
 @topology_option
 def up(topology: Topology) -> None:
-    """Start etcd and the nodes, and leave them running. Starts what is missing if some run."""
+    """Start etcd, nodes and coordinators, and leave them running; of some that run, the missing."""
     cluster = cluster_of(topology)
     with told(), _terminate_as_interrupt():
         cluster.start()
@@ -107,7 +51,11 @@ def up(topology: Topology) -> None:
             f"  {node.name}  terminals {node.terminals}  control {node.peers}  "
             f"metrics http://{node.metrics}/metrics"
         )
-    click.echo(f"  etcd  {', '.join(topology.etcd_endpoints)}\n")
+    click.echo(f"  etcd  {', '.join(topology.etcd_endpoints)}")
+    if topology.coordinators:
+        names = ", ".join(f"{each.name} ({each.place})" for each in topology.coordinators)
+        click.echo(f"  coordinators  {names}; switching is {topology.switching.mode}")
+    click.echo("")
     click.echo("kessai status: how it is    kessai pay: a payment    kessai down: stop it")
 
 
@@ -137,7 +85,8 @@ def status(topology: Topology, as_json: bool) -> None:
 
 def show(sight: Sight, *, nodes: bool = True) -> None:
     """For people: a headline, the sites, the nodes (if wanted), the coordinators, the alarms."""
-    console = Console(highlight=False)
+    # Without a terminal there is no edge to keep to.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     console.print(view.headline(sight))
     if len(sight.topology.sites) > 1:
         console.print(view.sites(sight))
@@ -176,38 +125,6 @@ def logs(topology: Topology, node: str, follow: bool, lines: int) -> None:
 
 @click.command()
 @topology_option
-@click.option(
-    "--rederive/--no-rederive",
-    default=True,
-    show_default=True,
-    help="Add every total again from the retained log.",
-)
-@click.option("--json", "as_json", is_flag=True, help="For programs: one JSON document.")
-def audit(topology: Topology, rederive: bool, as_json: bool) -> None:
-    """Compare log, ledger and totals of all replicas at one index. Exit status 0: all the same."""
-    with told():
-        found = audit_cluster(cluster_of(topology).control_endpoints(), rederive=rederive)
-    if as_json:
-        document = {**msgspec.to_builtins(found), "ok": found.ok}
-        click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
-    else:
-        click.echo(f"at index {found.index}:" if found.replicas else "nothing was compared:")
-        for each in found.replicas:
-            click.echo(
-                f"  {each.node}  log {each.chain_hash[:16]}  ledger {each.ledger_digest[:16]}  "
-                f"{each.records} records"
-                + (f", re-added from index {each.prune_index + 1}" if each.rederived else "")
-            )
-        for name, why in found.silent.items():
-            click.echo(f"  {name}  not compared: {why}")
-        for problem in found.problems:
-            click.echo(f"  WRONG  {problem}")
-        click.echo("all replicas agree" if found.ok else "NOT PROVEN: see above")
-    sys.exit(0 if found.ok else 1)
-
-
-@click.command()
-@topology_option
 @click.argument("target", default="")
 def handover(topology: Topology, target: str) -> None:
     """Change the leader as planned, to TARGET or to the replica that the leader chooses."""
@@ -230,6 +147,33 @@ def handover(topology: Topology, target: str) -> None:
         raise ClusterError(f"{before.node} began a handover to {begun.target}, but still leads")
 
 
+@click.command("new-disk")
+@topology_option
+@click.argument("node")
+def new_disk(topology: Topology, node: str) -> None:
+    """Let NODE begin with an empty disk, as another replica; its old files are kept aside.
+
+    For a disk that its node refuses at start, or that a promotion with loss gave up. The node
+    counts again when it has caught up and the leader has taken it into its site's in-sync set.
+    """
+    cluster = cluster_of(topology)
+    with told():
+        cluster.log(node)  # names what is there, if this is not
+        sight = look(topology)
+        status = sight.statuses.get(node)
+        counted = {replica for site in sight.sites() for replica in site.in_sync}
+        if status is not None and status.replica in counted:
+            raise ClusterError(
+                f"the disk of {node} counts: it is in the in-sync set of site {status.site}; "
+                f"a new one would be a copy less. If the disk is bad, stop the node first"
+            )
+        cluster.stop_node(node)
+        cluster.start_node(node, new_disk=True)
+        status = cluster.statuses()[node]
+    now = f" it is {status.replica} now" if status else ""
+    click.echo(f"{node} begins with an empty disk:{now}; see `kessai status`")
+
+
 @contextmanager
 def _terminate_as_interrupt() -> Iterator[None]:
     """SIGTERM cleans up as Ctrl-C does."""
@@ -242,6 +186,3 @@ def _terminate_as_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-commands: list[click.Command] = [init, up, down, status, logs, audit, handover]

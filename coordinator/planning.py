@@ -1,0 +1,95 @@
+"""Which switches of the active site may be made, and what they make of the configuration. Pure.
+
+E5 refuses a target that could not make the least number of copies by itself; X4 is what a person
+may consent to instead, once the old site cannot settle any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import replace
+
+from coordinator.configuration import Configuration, ConfigurationError, ReplicaId, majority
+
+
+class SwitchRefused(Exception):
+    """The switch was not made, and this one never will be; `reason` says why, and what to do."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def plan(configuration: Configuration, to: str) -> Configuration:
+    """`configuration` with `to` as its active site.
+
+    Raises `SwitchRefused` for a site there is not, the active one, and one that is not in sync.
+    """
+    _other(configuration, to)
+    members = configuration.in_sync[to]
+    copies_min = configuration.copies_min
+    if majority(len(members)) < copies_min:
+        counting = _replicas(len(members), "counts", "count")
+        raise SwitchRefused(
+            f"site {to} is not in sync: {counting} there, a switch needs {_least(copies_min)} "
+            f"(copies_min {copies_min}); "
+            f"the leader in {configuration.active_site} takes replicas back as they catch up"
+        )
+    return replace(configuration, active_site=to)
+
+
+def plan_with_loss(
+    configuration: Configuration, to: str, survivors: Set[ReplicaId]
+) -> Configuration:
+    """`configuration` with `to` active and `survivors` as its set; every other disk is given up.
+
+    Raises `SwitchRefused` as `plan` does, where nothing needs to be lost, and for survivors that
+    cannot carry the site.
+    """
+    _other(configuration, to)
+    members = configuration.in_sync[to]
+    if majority(len(members)) >= configuration.copies_min:
+        raise SwitchRefused(
+            f"site {to} is in sync: switch without loss, there is nothing to give up"
+        )
+    former = configuration.members - members
+    unfit = sorted(str(replica) for replica in survivors & (former | configuration.given_up))
+    if unfit:
+        raise SwitchRefused(f"not disks that site {to} can begin with: {', '.join(unfit)}")
+    if majority(len(survivors)) < configuration.copies_min:
+        raise SwitchRefused(
+            f"{_replicas(len(survivors), 'answers', 'answer')} in site {to}, a promotion needs "
+            f"{_least(configuration.copies_min)} (copies_min {configuration.copies_min}): "
+            "start more of its nodes"
+        )
+    try:
+        return replace(
+            configuration,
+            active_site=to,
+            in_sync={
+                site: frozenset(survivors if site == to else ()) for site in configuration.in_sync
+            },
+            given_up=configuration.given_up | former,
+        )
+    except ConfigurationError as problem:
+        raise SwitchRefused(str(problem)) from problem
+
+
+def _other(configuration: Configuration, to: str) -> None:
+    """Raise unless `to` is a site of the configuration, and not the active one."""
+    sites = sorted(configuration.in_sync)
+    if to not in configuration.in_sync:
+        there = f"there are {' and '.join(sites)}" if len(sites) > 1 else f"there is {sites[0]}"
+        raise SwitchRefused(f"no site {to}; {there}")
+    if to == configuration.active_site:
+        raise SwitchRefused(f"site {to} is the active one already")
+
+
+def _least(copies_min: int) -> int:
+    """The smallest set whose majority is `copies_min`."""
+    return max(1, 2 * (copies_min - 1))
+
+
+def _replicas(count: int, one: str, many: str) -> str:
+    """How many replicas do something: `one` for a single one and for none, else `many`."""
+    return f"{count} replicas {many}" if count > 1 else f"{count or 'no'} replica {one}"

@@ -1,0 +1,23 @@
+"""The commands around a cluster, for the front door to mount."""
+
+from __future__ import annotations
+
+import click
+
+from deploy.cli.audit import audit
+from deploy.cli.cluster import down, handover, init, logs, new_disk, status, up
+from deploy.cli.events import events
+from deploy.cli.site import site
+
+commands: list[click.Command] = [
+    init,
+    up,
+    down,
+    status,
+    logs,
+    audit,
+    handover,
+    site,
+    events,
+    new_disk,
+]

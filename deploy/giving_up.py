@@ -1,0 +1,291 @@
+"""Promotion with loss (X4): a standby that was not in sync becomes the active site.
+
+Whatever it lacks is given up, so a person is shown what that is and must ask for it by the site's
+name. Nothing else keeps the old site from settling on, so it is fenced, or a person vouches that it
+is off. It comes back with new disks only; its old files stay for the books.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+from coordinator import switching
+from coordinator.configuration import Configuration, ReplicaId, is_takeover_quorum, majority
+from coordinator.keyvalue import RegistryError
+from coordinator.recording import record
+from coordinator.records import EventRecord, Keys
+from coordinator.switching import Switched, SwitchRefused
+from deploy import lost, written
+from deploy.answers import Fenced
+from deploy.control import Control, ControlError
+from deploy.ends import Ends, choose
+from deploy.lab import readiness
+from deploy.lost import Lost
+from deploy.moving import check_site
+from deploy.topology import Topology
+
+_ROUNDS: Final = 3
+_LIST_S: Final = 600.0
+
+
+class Person(Protocol):
+    """Whoever answers for it."""
+
+    def gives_up(self, site: str) -> bool:
+        """Does the person ask for `site` to take over without what was just listed?"""
+        ...
+
+    def vouches_off(self, site: str) -> bool:
+        """Does the person vouch that everything in `site` is off?"""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    """`to_site` is active since `revision`; `lost` is None where nobody could make the list."""
+
+    from_site: str
+    to_site: str
+    revision: int
+    survivors: tuple[str, ...]
+    fenced: bool
+    lost: Lost | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Fencing:
+    """What the replicas of both sites vowed at `epoch`: node to answer, without the silent ones."""
+
+    epoch: int
+    old: Mapping[str, Fenced]
+    new: Mapping[str, Fenced]
+
+
+class Promotion:
+    """One promotion of `to` by `by`; `keep` is the folder for the list of what is lost."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        to: str,
+        *,
+        by: str,
+        person: Person,
+        keep: Path,
+        say: Callable[[str], None],
+    ) -> None:
+        self._topology = topology
+        self._to = to
+        self._by = by
+        self._person = person
+        # A name of its own: lists of earlier promotions are never written over.
+        self._stamp = time.strftime("%Y%m%d-%H%M%S")
+        self._keep = keep
+        self._say = say
+
+    def run(self) -> Promoted:
+        """Show, ask, fence, promote, fence again. Raises `SwitchRefused`, `RegistryError`."""
+        check_site(self._topology, self._to)
+        configuration, _ = self._configuration()
+        old = configuration.active_site
+        self._show(old)
+        if not self._person.gives_up(self._to):
+            raise SwitchRefused(f"not confirmed: site {old} stays active, nothing was given up")
+        vouched = False
+        for attempt in range(1, _ROUNDS + 1):
+            fencing = self._fence(old)
+            configuration, revision = self._configuration()
+            fenced = self._is_fenced(configuration, fencing)
+            if not fenced and not vouched:
+                vouched = self._vouch(old, fencing)
+            ends = choose(fencing.new, configuration.given_up)
+            if ends is None:
+                raise SwitchRefused(f"no replica of site {self._to} answers: start its nodes first")
+            planned = switching.plan_with_loss(configuration, self._to, ends.survivors)
+            found = self._list(old, fencing, ends)
+            try:
+                switched = self._promote(revision, planned, found, ends, fenced=fenced)
+            except SwitchRefused as problem:
+                if attempt == _ROUNDS:
+                    raise
+                self._say(f"again: {problem}")
+                continue
+            return self._finish(old, switched, ends, found, fenced=fenced)
+        raise AssertionError("the last round returns or raises")
+
+    # Step by step
+
+    def _configuration(self) -> tuple[Configuration, int]:
+        """As it is now; raises `SwitchRefused` where nothing needs to be lost."""
+        found = written.read(self._topology)
+        configuration = found.configuration
+        if configuration is None:
+            raise SwitchRefused("the cluster has no configuration: it was never initialised")
+        if self._to == configuration.active_site:
+            raise SwitchRefused(f"site {self._to} is the active one already")
+        count = len(configuration.in_sync.get(self._to, ()))
+        if majority(count) >= configuration.copies_min:
+            raise SwitchRefused(
+                f"site {self._to} is in sync ({count} replicas): nothing would be lost; "
+                f"leave --allow-data-loss away"
+            )
+        return configuration, found.revision
+
+    def _show(self, old: str) -> None:
+        """What would be lost as things stand, from whoever in the old site can be asked."""
+        statuses = readiness.statuses(self._endpoints(), 1.0)
+        there = [each for each in statuses.values() if each and each.site == old]
+        here = [each for each in statuses.values() if each and each.site == self._to]
+        if not here:
+            raise SwitchRefused(f"no replica of site {self._to} answers: start its nodes first")
+        has = max(each.commit_index for each in here)
+        if there:
+            donor = max(there, key=lambda each: each.commit_index)
+            with suppress(ControlError):
+                found = self._list_from(donor.node, has, old)
+                self._say(f"site {self._to} lacks {found.words()}")
+                if any(each.role == "leader" and each.serving for each in there):
+                    self._say(
+                        f"site {old} settles at this moment: whatever it settles until it is "
+                        f"fenced will be lost too, and is in the final list"
+                    )
+                return
+        self._say(
+            f"nobody in site {old} can be asked: what site {self._to} lacks cannot be listed. "
+            + self._last_known(old, has)
+        )
+
+    def _last_known(self, old: str, has: int) -> str:
+        """What the old site's replicas last said of themselves."""
+        nodes = [each for each in written.read(self._topology).nodes if each.site == old]
+        if not nodes:
+            return (
+                f"Site {self._to} has what was settled up to index {has}; how far site {old} came "
+                f"is not known, since its nodes are gone from etcd."
+            )
+        last = max(nodes, key=lambda each: each.last_index)
+        return (
+            f"Site {self._to} has what was settled up to index {has}; {last.node} last published "
+            f"index {last.last_index}, and may have gone further."
+        )
+
+    def _fence(self, old: str) -> _Fencing:
+        """Ask every replica for a vow at the revision of a record written for that."""
+        for _ in range(_ROUNDS):
+            epoch = self._new_epoch()
+            found = self._vows(epoch)
+            if all(each.promised for each in found.values()):
+                break  # otherwise somebody won a later epoch in between
+        sites = {name: self._topology.site_of(name) for name in found}
+        vowed = {name: each for name, each in found.items() if each.promised}
+        return _Fencing(
+            epoch,
+            {name: each for name, each in vowed.items() if sites[name] == old},
+            {name: each for name, each in vowed.items() if sites[name] == self._to},
+        )
+
+    def _new_epoch(self) -> int:
+        note = {"by": self._by, "at_ms": _now_ms(), "why": f"promotion of site {self._to}"}
+        key = f"{Keys(self._topology.cluster).prefix}fence"
+        return written.ask(
+            self._topology, lambda registry: registry.put(key, msgspec.json.encode(note))
+        )
+
+    def _vows(self, epoch: int) -> dict[str, Fenced]:
+        def ask(endpoint: str) -> Fenced | None:
+            with suppress(ControlError), Control(endpoint) as control:
+                return control.fence(epoch, timeout_s=2.0)
+            return None
+
+        endpoints = self._endpoints()
+        with ThreadPoolExecutor(len(endpoints)) as pool:
+            answers = dict(zip(endpoints, pool.map(ask, endpoints.values()), strict=True))
+        return {name: each for name, each in answers.items() if each is not None}
+
+    def _is_fenced(self, configuration: Configuration, fencing: _Fencing) -> bool:
+        vowed = {ReplicaId(node, each.disk_id) for node, each in fencing.old.items()}
+        return is_takeover_quorum(configuration, configuration.active_site, vowed)
+
+    def _vouch(self, old: str, fencing: _Fencing) -> bool:
+        self._say(
+            f"{len(fencing.old) or 'none'} of the replicas of site {old} vowed to settle nothing "
+            f"more, which is too few: if it runs, it may settle on, and that would be lost as well"
+        )
+        if not self._person.vouches_off(old):
+            raise SwitchRefused(
+                f"not confirmed that site {old} is off: it stays active, nothing was given up"
+            )
+        return True
+
+    def _list(self, old: str, fencing: _Fencing, ends: Ends) -> Lost | None:
+        """From the old site's replica that knows of the most; None if none can be asked."""
+        donors = sorted(
+            fencing.old.items(),
+            key=lambda each: (each[1].commit_index, each[1].last_index),
+            reverse=True,
+        )
+        for node, fenced in donors:
+            with suppress(ControlError):
+                return self._list_from(node, ends.shared_with(fenced), old)
+        return None
+
+    def _list_from(self, node: str, after_index: int, old: str) -> Lost:
+        path = self._keep / f"{old}-to-{self._to}-{self._stamp}.jsonl"
+        with Control(self._endpoints()[node]) as control:
+            return lost.write(after_index, control.since(after_index, timeout_s=_LIST_S), path)
+
+    def _promote(
+        self, revision: int, planned: Configuration, found: Lost | None, ends: Ends, *, fenced: bool
+    ) -> Switched:
+        given = found.words() if found else f"a list could not be made; {self._to} has {ends.index}"
+        safe = "fenced" if fenced else f"confirmed to be off by {self._by}"
+        why = f"{self._by} promotes site {self._to} with loss; the other is {safe}; lost: {given}"
+        return written.ask(
+            self._topology,
+            lambda registry: switching.promote_with_loss(
+                registry, self._topology.cluster, revision, planned, by=self._by, why=why
+            ),
+        )
+
+    def _finish(
+        self, old: str, switched: Switched, ends: Ends, found: Lost | None, *, fenced: bool
+    ) -> Promoted:
+        """Between the first fence and the promotion the old site may have elected again, and
+        settled: after it, nobody there can win, so a second fence makes the list final."""
+        vows = self._vows(switched.revision)
+        there = {name: each for name, each in vows.items() if self._topology.site_of(name) == old}
+        if there:
+            final = self._list(old, _Fencing(switched.revision, there, {}), ends)
+            if final is not None and (found is None or final.sha256 != found.sha256):
+                found = final
+                self._record(f"the final list: site {self._to} lacks {final.words()}", switched)
+        return Promoted(
+            old,
+            self._to,
+            switched.revision,
+            tuple(sorted(map(str, ends.survivors))),
+            fenced,
+            found,
+        )
+
+    def _record(self, why: str, switched: Switched) -> None:
+        event = EventRecord(_now_ms(), self._by, self._to, "given-up", 0, 0, why)
+        with suppress(RegistryError):
+            written.ask(
+                self._topology, lambda registry: record(registry, self._topology.cluster, event)
+            )
+
+    def _endpoints(self) -> dict[str, str]:
+        return {node.name: node.peers for node in self._topology.nodes}
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,160 @@
+"""deploy/giving_up: promotion with loss shows, asks, fences, promotes, and writes it all down."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from coordinator.configuration import ReplicaId
+from coordinator.switching import SwitchRefused
+from deploy.giving_up import Promoted, Promotion
+from tests.deploy.fake_replica import FakeNode
+from tests.deploy.two_fakes import Two, fence, record, status, two_sites
+from tests.etcd_cluster import EtcdCluster
+
+BY = "kumi@counter"
+OLD = ("a1", "a2", "a3")
+
+
+class Says:
+    """A person who answers as the test wants, and remembers what was asked."""
+
+    def __init__(self, gives_up: bool = True, vouches: bool = False) -> None:
+        self.asked: list[str] = []
+        self._gives_up, self._vouches = gives_up, vouches
+
+    def gives_up(self, site: str) -> bool:
+        self.asked.append(f"give up for {site}")
+        return self._gives_up
+
+    def vouches_off(self, site: str) -> bool:
+        self.asked.append(f"{site} is off")
+        return self._vouches
+
+
+def node(name: str) -> FakeNode:
+    """Site a has settled up to 45, site b has the log up to 42 and knows that 40 are committed."""
+    says = status(name, leads=name == "a1")
+    says.mode = "degraded"
+    if name[0] == "a":
+        says.commit_index = 45
+        holds = tuple(record(index) for index in range(38, 46))
+        return FakeNode(says, fenced=fence(name, index=45), holds=holds)
+    reply = fence(name, index=42)
+    reply.commit_index = 40
+    return FakeNode(says, fenced=reply)
+
+
+def promote(two: Two, person: Says, keep: Path) -> Promoted:
+    promotion = Promotion(two.topology, "b", by=BY, person=person, keep=keep, say=two.said.append)
+    return promotion.run()
+
+
+def keys(path: Path | None) -> list[str]:
+    assert path is not None
+    return [json.loads(line)["key"] for line in path.read_text().splitlines()]
+
+
+def test_it_shows_asks_fences_and_promotes(etcd: EtcdCluster, tmp_path: Path) -> None:
+    person = Says()
+    with two_sites(etcd, node, standby=()) as two:
+        done = promote(two, person, tmp_path)
+        assert person.asked == ["give up for b"]
+        assert done.fenced
+        assert done.survivors == ("b1/db1", "b2/db2", "b3/db3")
+        # Before the fence, what b does not know to be committed; after it, what its logs lack.
+        assert two.said[0].startswith("site b lacks 5 settlements above index 40, 5 of them appr")
+        assert "site a settles at this moment" in two.said[1]
+        assert done.lost is not None
+        assert (done.lost.count, done.lost.amounts_minor) == (3, {"JPY": 300})
+        assert keys(done.lost.path) == ["k43", "k44", "k45"]
+
+        found = two.written()
+        assert found.configuration is not None
+        assert found.revision == done.revision
+        assert found.configuration.active_site == "b"
+        assert found.configuration.in_sync["a"] == frozenset()
+        assert {str(each) for each in found.configuration.active_set} == set(done.survivors)
+        assert found.configuration.given_up == {ReplicaId(name, f"d{name}") for name in OLD}
+        (event,) = two.events()
+        assert (event.source, event.kind) == (BY, "promotion-with-loss")
+        assert done.lost.sha256 in event.why
+        assert "3 settlements above index 42" in event.why
+        # A second vow, above whatever the old site could have won in between.
+        fences = two.nodes["a2"].asked
+        assert fences[-1] == done.revision
+        assert len(fences) == 2
+        assert fences[0] < fences[1]  # type: ignore[operator]
+
+
+def test_nothing_happens_without_consent(etcd: EtcdCluster, tmp_path: Path) -> None:
+    with two_sites(etcd, node, standby=()) as two:
+        with pytest.raises(SwitchRefused, match="not confirmed: site a stays active"):
+            promote(two, Says(gives_up=False), tmp_path)
+        assert all(each.asked == [] for each in two.nodes.values())
+        configuration = two.written().configuration
+        assert configuration is not None
+        assert configuration.active_site == "a"
+
+
+def test_a_standby_in_sync_needs_no_loss(etcd: EtcdCluster, tmp_path: Path) -> None:
+    person = Says()
+    with (
+        two_sites(etcd, node) as two,
+        pytest.raises(SwitchRefused, match="nothing would be lost; leave --allow-data-loss"),
+    ):
+        promote(two, person, tmp_path)
+    assert person.asked == []
+
+
+def test_a_silent_site_needs_a_person_who_vouches(etcd: EtcdCluster, tmp_path: Path) -> None:
+    with two_sites(etcd, node, standby=(), silent=OLD) as two:
+        person = Says(vouches=False)
+        with pytest.raises(SwitchRefused, match="not confirmed that site a is off"):
+            promote(two, person, tmp_path)
+        assert person.asked == ["give up for b", "a is off"]
+        assert two.said[0] == (
+            "nobody in site a can be asked: what site b lacks cannot be listed. Site b has what "
+            "was settled up to index 40; how far site a came is not known, since its nodes are "
+            "gone from etcd."
+        )
+        done = promote(two, Says(vouches=True), tmp_path)
+        assert not done.fenced
+        assert done.lost is None
+        (event,) = two.events()
+        assert "confirmed to be off by kumi@counter" in event.why
+        assert "a list could not be made" in event.why
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_replica_of_the_old_site_is_no_fence_but_has_the_list(
+    etcd: EtcdCluster, tmp_path: Path
+) -> None:
+    person = Says(vouches=True)
+    with two_sites(etcd, node, standby=(), silent=("a1", "a3")) as two:
+        done = promote(two, person, tmp_path)
+        assert person.asked == ["give up for b", "a is off"]
+        assert not done.fenced
+        assert done.lost is not None
+        assert keys(done.lost.path) == ["k43", "k44", "k45"]
+
+
+def test_too_few_replicas_to_carry_the_site(etcd: EtcdCluster, tmp_path: Path) -> None:
+    with two_sites(etcd, node, standby=(), silent=("b2", "b3")) as two:
+        with pytest.raises(SwitchRefused, match="1 replica answers in site b, a promotion needs 2"):
+            promote(two, Says(), tmp_path)
+        configuration = two.written().configuration
+        assert configuration is not None
+        assert configuration.active_site == "a"
+
+
+def test_nobody_in_the_other_site(etcd: EtcdCluster, tmp_path: Path) -> None:
+    person = Says()
+    with (
+        two_sites(etcd, node, standby=(), silent=("b1", "b2", "b3")) as two,
+        pytest.raises(SwitchRefused, match="no replica of site b answers: start its nodes"),
+    ):
+        promote(two, person, tmp_path)
+    assert person.asked == []
