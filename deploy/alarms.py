@@ -7,7 +7,7 @@ from typing import Final
 
 from coordinator.configuration import majority
 from deploy.control import NodeStatus
-from deploy.sight import Sight
+from deploy.sight import Sight, without_disks
 
 LAG_ALARM: Final = 1000
 """Entries behind the leader."""
@@ -24,7 +24,6 @@ def alarms(sight: Sight) -> list[str]:
         *_proposals(sight),
         *_nodes(sight),
         *_losses(sight),
-        *_disks(sight),
         *_watch(sight),
     ]
 
@@ -44,7 +43,7 @@ def _standby(sight: Sight) -> Iterator[str]:
         return
     for site in sight.sites():
         if site.role == "standby":
-            because = sight.leader.last_set_change if sight.leader else ""
+            because = without_disks(sight.leader.last_set_change) if sight.leader else ""
             yield (
                 f"degraded: standby site {site.name} is not in sync, what is settled now is only "
                 f"in site {sight.active_site}" + (f" ({because})" if because else "")
@@ -59,27 +58,33 @@ def _proposals(sight: Sight) -> Iterator[str]:
 
 
 def _nodes(sight: Sight) -> Iterator[str]:
-    statuses, leader = sight.statuses, sight.leader
-    yield from (f"{name} does not answer" for name, each in statuses.items() if each is None)
-    if leader is not None:
-        counted = {replica.partition("/")[0] for site in sight.sites() for replica in site.in_sync}
-        for name in statuses:
-            if name not in counted:
-                yield f"{name} is not in sync" + _how(name, statuses[name], leader)
-        for peer in leader.peers:
-            if peer.lag >= LAG_ALARM:
-                yield f"{peer.node} is {peer.lag} entries behind"
-    for name, each in statuses.items():
-        if each and each.role == "silent":
+    """One alarm a node, about what keeps it from counting; then those that lag."""
+    leader, given_up = sight.leader, sight.given_up()
+    counted = {replica.partition("/")[0] for site in sight.sites() for replica in site.in_sync}
+    for name, each in sight.statuses.items():
+        out = leader is not None and name not in counted
+        if each is None:
+            yield f"{name} does not answer" + (", and is not in sync" if out else "")
+        elif each.replica in given_up:
+            yield (
+                f"the disk of {name} was given up and never counts again: "
+                f"`kessai new-disk {name}` keeps its files aside and takes the node back"
+            )
+        elif each.role == "silent":
             yield f"{name} vouches for nothing: {each.reason or 'no reason given'}"
+        elif out and leader is not None:
+            yield f"{name} is not in sync" + _how(each, leader)
+    for peer in leader.peers if leader else ():
+        if peer.lag >= LAG_ALARM:
+            yield f"{peer.node} is {peer.lag} entries behind"
 
 
-def _how(name: str, status: NodeStatus | None, leader: NodeStatus) -> str:
+def _how(status: NodeStatus, leader: NodeStatus) -> str:
     """What is being done about a node that is not in sync."""
-    if status is not None and status.snapshot:
+    if status.snapshot:
         return f": {status.snapshot}"
-    feed = next((peer.feed for peer in leader.peers if peer.node == name), "")
-    return f": fed {feed}" if feed.startswith("from") else f": {feed}" if feed else ""
+    feed = next((peer.feed for peer in leader.peers if peer.node == status.node), "")
+    return f" ({feed})" if feed else ""
 
 
 def _losses(sight: Sight) -> Iterator[str]:
@@ -103,16 +108,6 @@ def _losses(sight: Sight) -> Iterator[str]:
             f"one more loss in the standby site makes a switch impossible: {standby} in sync "
             f"there, copies_min {least}"
         )
-
-
-def _disks(sight: Sight) -> Iterator[str]:
-    given_up = sight.given_up()
-    for name, each in sight.statuses.items():
-        if each is not None and each.replica in given_up:
-            yield (
-                f"the disk of {name} was given up and never counts again: "
-                f"`kessai new-disk {name}` keeps its files aside and takes the node back"
-            )
 
 
 def _watch(sight: Sight) -> Iterator[str]:

@@ -118,7 +118,7 @@ class Promotion:
                     raise
                 self._say(f"again: {problem}")
                 continue
-            return self._finish(old, switched, ends, found, fenced=fenced)
+            return self._finish(old, switched, fencing, ends, found, fenced=fenced)
         raise AssertionError("the last round returns or raises")
 
     # Step by step
@@ -256,17 +256,27 @@ class Promotion:
         )
 
     def _finish(
-        self, old: str, switched: Switched, ends: Ends, found: Lost | None, *, fenced: bool
+        self,
+        old: str,
+        switched: Switched,
+        fencing: _Fencing,
+        ends: Ends,
+        found: Lost | None,
+        *,
+        fenced: bool,
     ) -> Promoted:
         """Between the first fence and the promotion the old site may have elected again, and
-        settled: after it, nobody there can win, so a second fence makes the list final."""
-        vows = self._vows(switched.revision)
-        there = {name: each for name, each in vows.items() if self._topology.site_of(name) == old}
-        if there:
-            final = self._list(old, _Fencing(switched.revision, there, {}), ends)
-            if final is not None and (found is None or final.sha256 != found.sha256):
-                found = final
-                self._record(f"the final list: site {self._to} lacks {final.words()}", switched)
+        settled; after it nobody there can win, so a second fence ends that, and the list is final.
+        """
+        self._vows(switched.revision)
+        statuses = readiness.statuses(self._endpoints(), 1.0)
+        there = [each for each in statuses.values() if each and each.site == old]
+        donor = max(there, key=lambda each: each.commit_index, default=None)
+        known = max((each.commit_index for each in fencing.old.values()), default=0)
+        if donor is not None and donor.commit_index > known:
+            with suppress(ControlError):
+                found = self._list_from(donor.node, ends.commit_index, old)
+                self._record(f"the final list: site {self._to} lacks {found.words()}", switched)
         return Promoted(
             old,
             self._to,

@@ -18,6 +18,7 @@ from coordinator.records import EventRecord
 from coordinator.switching import SwitchRefused
 from deploy.control import Control, ControlError, NodeStatus, leader_of
 from deploy.lab import readiness
+from deploy.sight import without_disks
 from deploy.topology import Topology
 from deploy.written import ask
 
@@ -88,7 +89,7 @@ def refuse_at_once(leader: NodeStatus, to: str) -> None:
     if to == leader.active_site:
         raise SwitchRefused(f"site {to} is the active one already: {leader.node} leads there")
     if leader.mode == "degraded":
-        why = f" ({leader.last_set_change})" if leader.last_set_change else ""
+        why = f" ({without_disks(leader.last_set_change)})" if leader.last_set_change else ""
         raise SwitchRefused(
             f"site {to} is not in sync{why}: it lacks what was settled since. Wait until "
             f"`kessai status` shows it in sync; if site {leader.active_site} is lost for good, "
@@ -141,10 +142,16 @@ def _direct(
 ) -> Moved:
     say("no leader answers: the switch goes to etcd directly")
     why = f"{by} asked for it, and no leader answered"
-    made = ask(
-        topology,
-        lambda registry: switching.switch(registry, topology.cluster, to, by=by, why=why),
-    )
+    try:
+        made = ask(
+            topology,
+            lambda registry: switching.switch(registry, topology.cluster, to, by=by, why=why),
+        )
+    except SwitchRefused as problem:
+        raise SwitchRefused(
+            f"{problem.reason} (no leader answers: if that cannot be mended, --allow-data-loss "
+            f"shows what would be given up)"
+        ) from problem
     say(f"site {to} is active since revision {made.revision}; waiting for its leader")
     after = await_leader_in(topology, to, wait_s, None)
     old = next((name for name in sorted(made.configuration.in_sync) if name != to), "")

@@ -6,6 +6,7 @@ it, deploy/alarms.py says what is wrong with it.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,11 @@ from deploy.topology import Topology
 from deploy.written import Written
 
 Statuses = Mapping[str, NodeStatus | None]
+
+
+def without_disks(text: str) -> str:
+    """`text` with the nodes' names alone where it names replicas, node/disk: for people."""
+    return re.sub(r"/[0-9a-f]{32}\b", "", text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from deploy.alarms import alarms
 from deploy.control import NodeStatus
-from deploy.sight import Sight, SiteSight
+from deploy.sight import Sight, SiteSight, without_disks
 
 
 def headline(sight: Sight) -> str:
@@ -107,14 +107,14 @@ def _seen(active_site: str, unserved_ms: int) -> str:
 def reasons(sight: Sight) -> Iterator[str]:
     """What is under way, what was done last, and what each node says of itself."""
     if sight.leader is not None and sight.leader.manoeuvre:
-        yield f"under way  {sight.leader.manoeuvre}"
+        yield f"under way  {without_disks(sight.leader.manoeuvre)}"
     if sight.leader is not None and sight.leader.last_set_change:
-        yield f"last set change  {sight.leader.last_set_change}"
+        yield f"last set change  {without_disks(sight.leader.last_set_change)}"
     for name, each in sight.statuses.items():
         if each and each.snapshot:
             yield f"{name}  {each.snapshot}"
         if each and each.reason:
-            yield f"{name}  {each.reason}"
+            yield f"{name}  {without_disks(each.reason)}"
 
 
 def document(sight: Sight) -> bytes:

@@ -120,4 +120,4 @@ def last_stamp_ms(recovered: Recovered) -> int:
         if entry.payload:
             with contextlib.suppress(PayloadError):
                 return decode_batch(entry.payload).stamp_ms
-    return 0
+    return recovered.prune_stamp_ms

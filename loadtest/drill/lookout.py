@@ -16,7 +16,7 @@ from loadtest.drill.steps import Alarm, Await, Frozen, Pruned, SnapshotTaken
 
 Note = Callable[[str, str], None]
 
-_LOOK_EVERY_S: Final = 0.1
+_LOOK_EVERY_S: Final = 0.25  # asking six nodes costs the load something
 _STATUS_S: Final = 1.0
 _INSTALLING: Final = "installing index"  # what a node writes when it takes in a snapshot
 

@@ -26,9 +26,9 @@ def check(file: Path, offer: Offer, cluster_id: str) -> None:
         _check_header(file)
         connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY)
         try:
-            _check_structure(connection, file)
+            _check_structure(connection)
             meta = read_meta(connection)
-            _check_offer(file, meta, offer, cluster_id)
+            _check_offer(meta, offer, cluster_id)
             rows.check_tallies(connection, meta.tallies)
         finally:
             connection.close()
@@ -52,7 +52,7 @@ def _check_header(file: Path) -> None:
         raise StoreDamaged(f"{size} bytes, but {pages} pages of {page} were written")
 
 
-def _check_structure(connection: apsw.Connection, file: Path) -> None:
+def _check_structure(connection: apsw.Connection) -> None:
     application = connection.pragma("application_id")
     version = connection.pragma("user_version")
     if application != SNAPSHOT_APPLICATION_ID:
@@ -64,9 +64,9 @@ def _check_structure(connection: apsw.Connection, file: Path) -> None:
         raise StoreDamaged("SQLite's integrity check: " + "; ".join(problems))
 
 
-def _check_offer(file: Path, meta: Meta, offer: Offer, cluster_id: str) -> None:
+def _check_offer(meta: Meta, offer: Offer, cluster_id: str) -> None:
     if not cluster_id:
-        raise SnapshotDamaged(f"{file}: this disk belongs to no cluster yet: bind it first")
+        raise StoreDamaged("this disk belongs to no cluster yet, so it can take no ledger")
     if meta.cluster_id != cluster_id:
         raise StoreDamaged(f"is of cluster {meta.cluster_id!r}, not of {cluster_id!r}")
     if not meta.applied_index == meta.prune_index == offer.index:

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from node.store import space
+from node.store import pruning, space
 from node.store.problems import SnapshotFailed, StoreClosed
 from node.store.reader import Guard
 from node.store.schema import Meta, pack_meta, snapshot_tables
@@ -127,6 +127,7 @@ class Copier:
             prune_index=picture.index,
             prune_epoch=picture.epoch,
             prune_hash=picture.chain_hash.hex(),
+            prune_stamp_ms=pruning.stamp_at(connection, picture.meta, picture.index),
             tallies=picture.meta.tallies,
         )
         connection.execute("INSERT INTO copy.meta VALUES (1, ?, ?)", pack_meta(meta)).fetchall()

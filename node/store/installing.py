@@ -1,8 +1,8 @@
 """Putting a fetched snapshot in the place of ledger and log: rule M4, one durable step.
 
-From the snapshot come the ledger, its index, epoch and chain hash. Disk id, cluster id, promise and
-configuration revision are this replica's own. All of it is one transaction: a crash leaves the
-replica as it was or as it will be.
+From the snapshot come the ledger, its index, epoch and chain hash, and the last time stamp. Disk
+id, cluster id, promise and configuration revision are this replica's own. All of it is one
+transaction: a crash leaves the replica as it was or as it will be.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ def _becomes(install: Install, fetched: Meta, meta: Meta) -> Meta:
         prune_index=offer.index,
         prune_epoch=offer.entry_epoch,
         prune_hash=offer.hash.hex(),
+        prune_stamp_ms=fetched.prune_stamp_ms,
         tallies=fetched.tallies,
     )
 

@@ -7,16 +7,22 @@ leaves the state before a piece or after it.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final
 
 import apsw
 import msgspec
 
+from node.ledger.commands import PayloadError, decode_batch
 from node.store.problems import StoreDamaged
 from node.store.schema import Meta
 
 ROWS: Final = 128
 """Entries dropped in one transaction: with full batches, a few megabytes of log."""
+
+_STAMPED: Final = (
+    "SELECT payload FROM log WHERE idx <= ? AND length(payload) > 0 ORDER BY idx DESC LIMIT 1"
+)
 
 POSTPONED_AT_MOST: Final = 4 * ROWS
 """A piece waits for a moment without work, until this many entries wait to be dropped."""
@@ -49,5 +55,22 @@ def drop(connection: apsw.Connection, meta: Meta, count: int) -> Meta:
     ((epoch, chain),) = found
     if not (isinstance(epoch, int) and isinstance(chain, bytes)):
         raise StoreDamaged(f"log: entry {to} has values of the wrong type")
+    stamp_ms = stamp_at(connection, meta, to)
     connection.execute("DELETE FROM log WHERE idx <= ?", (to,)).fetchall()
-    return msgspec.structs.replace(meta, prune_index=to, prune_epoch=epoch, prune_hash=chain.hex())
+    return msgspec.structs.replace(
+        meta,
+        prune_index=to,
+        prune_epoch=epoch,
+        prune_hash=chain.hex(),
+        prune_stamp_ms=stamp_ms,
+    )
+
+
+def stamp_at(connection: apsw.Connection, meta: Meta, index: int) -> int:
+    """The time stamped in the newest entry up to `index` that has one (C3): a leader that has only
+    what is left of the log must not go back behind it."""
+    for (payload,) in connection.execute(_STAMPED, (index,)):
+        if isinstance(payload, bytes):
+            with contextlib.suppress(PayloadError):
+                return decode_batch(payload).stamp_ms
+    return meta.prune_stamp_ms

@@ -30,7 +30,8 @@ class Recovered:
 
     `entries` is the end of the log after entry `base_index` (whose epoch and hash are `base_*`):
     all that is not applied yet, and before that as much as was asked for. The log on disk begins
-    after `prune_index`. `notes`: what an operator should know although nothing was lost.
+    after `prune_index`; `prune_stamp_ms` is the time stamped there, or before (C3). `notes`: what
+    an operator should know although nothing was lost.
     """
 
     disk_id: str
@@ -43,6 +44,7 @@ class Recovered:
     entries: tuple[Entry, ...]
     applied_index: int
     prune_index: int = 0
+    prune_stamp_ms: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -161,6 +163,7 @@ def _check_log(
         entries=tuple(tail),
         applied_index=meta.applied_index,
         prune_index=meta.prune_index,
+        prune_stamp_ms=meta.prune_stamp_ms,
     )
 
 

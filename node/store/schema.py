@@ -71,6 +71,7 @@ class Meta(msgspec.Struct, frozen=True):
     prune_index: int = 0
     prune_epoch: int = 0
     prune_hash: str = GENESIS_HASH.hex()
+    prune_stamp_ms: int = 0
     tallies: dict[str, Tally] = {}
 
     @property

@@ -153,6 +153,11 @@ class Store:
         """The log on disk begins after this index. From any thread."""
         return self._disk.meta.prune_index
 
+    @property
+    def prune_stamp_ms(self) -> int:
+        """The leader's time in the newest stamped entry up to `prune_index` (C3). Any thread."""
+        return self._disk.meta.prune_stamp_ms
+
     def make_snapshot(self) -> Future[SnapshotFile]:
         """A copy of the ledger for a peer to fetch, made on another thread (M4).
 

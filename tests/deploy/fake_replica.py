@@ -88,7 +88,7 @@ class FakeNode(control_pb2_grpc.ControlServicer):
         self.says = says
         self.asked: list[object] = []
         self._fenced = fenced
-        self._holds = holds
+        self.holds = holds
         self._on_switch = on_switch
         self.on_fence: Callable[[int], None] = lambda count: None
 
@@ -123,7 +123,7 @@ class FakeNode(control_pb2_grpc.ControlServicer):
         self, request: control_pb2.SinceRequest, context: grpc.ServicerContext
     ) -> Iterator[control_pb2.ExportChunk]:
         """The records above the index."""
-        above = [line for line in self._holds if json.loads(line)["index"] > request.after_index]
+        above = [line for line in self.holds if json.loads(line)["index"] > request.after_index]
         yield control_pb2.ExportChunk(lines=above)
 
 

@@ -89,6 +89,26 @@ def test_it_shows_asks_fences_and_promotes(etcd: EtcdCluster, tmp_path: Path) ->
         assert fences[0] < fences[1]  # type: ignore[operator]
 
 
+def test_what_the_old_site_settled_meanwhile_is_in_the_final_list(
+    etcd: EtcdCluster, tmp_path: Path
+) -> None:
+    with two_sites(etcd, node, standby=()) as two:
+
+        def elected_again(count: int) -> None:
+            if count == 2:  # the second vow: between the two, a leader of site a settled one more
+                two.nodes["a3"].says.commit_index = 46
+                two.nodes["a3"].holds = (*two.nodes["a3"].holds, record(46))
+
+        two.nodes["a3"].on_fence = elected_again
+        done = promote(two, Says(), tmp_path)
+        assert done.lost is not None
+        # What b's logs hold beyond its commitment may be another history by now.
+        assert keys(done.lost.path) == [f"k{index}" for index in range(41, 47)]
+        kinds = [event.kind for event in two.events()]
+        assert kinds == ["promotion-with-loss", "given-up"]
+        assert done.lost.sha256 in two.events()[1].why
+
+
 def test_nothing_happens_without_consent(etcd: EtcdCluster, tmp_path: Path) -> None:
     with two_sites(etcd, node, standby=()) as two:
         with pytest.raises(SwitchRefused, match="not confirmed: site a stays active"):

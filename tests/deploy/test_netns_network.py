@@ -115,6 +115,25 @@ def test_a_cut_stops_every_protocol_silently(net: Inside) -> None:
     assert_reach(net, between(A, B), "silent", hows=("udp", "ping"))
 
 
+@pytest.mark.parametrize("link", ["ra-rb", "b1-rb", "a1-ra"])
+@pytest.mark.parametrize(("here", "there"), [("a1", "b1"), ("b1", "a1")])
+def test_a_cut_swallows_both_directions(net: Inside, link: str, here: str, there: str) -> None:
+    net.call("cut", link)
+    before = datagrams(net, there)
+    assert net.probe([(here, "udp", there, SILENCE_S)]) == ["silent"]
+    assert datagrams(net, there) == before  # not just the echo was lost
+    net.call("restore", link)
+    assert net.probe([(here, "udp", there, PATIENCE_S)]) == ["ok"]
+    assert datagrams(net, there) > before
+
+
+def datagrams(net: Inside, host: str) -> int:
+    """How many UDP datagrams have come to a host."""
+    text = net.run(host, "cat", "/proc/net/snmp")[1]
+    names, values = (line.split() for line in text.splitlines() if line.startswith("Udp:"))
+    return int(values[names.index("InDatagrams")])
+
+
 def test_an_unreachable_link_says_so_to_every_protocol(net: Inside) -> None:
     net.call("cut", "ra-rb", "unreachable")
     assert_reach(net, between(A, B), "unreachable", hows=("udp", "ping"))

@@ -150,8 +150,7 @@ def test_a_lost_node_and_what_another_loss_would_mean() -> None:
     leader = replace(node("a1", "leader"), in_sync=("a1/da1", "a2/da2"))
     statuses = {"a1": leader, "a2": node("a2"), "a3": None}
     assert raised(statuses) == [
-        "a3 does not answer",
-        "a3 is not in sync",
+        "a3 does not answer, and is not in sync",
         "one more loss stops settling: 2 in sync, copies_min 2",
     ]
 
@@ -195,6 +194,13 @@ def test_two_sites_at_a_glance() -> None:
     )
 
 
+def test_people_read_names_not_disks() -> None:
+    change = f"evict b1/{'0a' * 16} b2/{'1b' * 16} (configuration 108)"
+    sight = seen(both(last_set_change=change))
+    assert list(view.reasons(sight)) == ["last set change  evict b1 b2 (configuration 108)"]
+    assert json.loads(view.document(sight))["last_set_change"] == change
+
+
 def test_one_site_has_no_standby_to_miss() -> None:
     sight = seen(cluster(), topology=ONE)
     assert sight.mode == "one site"
@@ -213,10 +219,9 @@ def test_degraded() -> None:
     assert alarms(sight) == [
         "degraded: standby site b is not in sync, what is settled now is only in site a "
         "(site b dropped: silent for 1500 ms)",
-        "b1 does not answer",
-        "b1 is not in sync: streaming",
+        "b1 does not answer, and is not in sync",
         "b2 is not in sync: takes in a snapshot at 80: 40 of 120 MB",
-        "b3 is not in sync: streaming",
+        "b3 is not in sync (streaming)",
     ]
     assert text(view.sites(sight))[1] == ["b", "standby", "not", "in", "sync", "0", "of", "3", "-"]
     assert list(view.reasons(sight)) == [

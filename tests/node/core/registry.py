@@ -56,6 +56,10 @@ class Request:
         return f"#{self.number} {self.node} {describe(self.ask)}"
 
 
+PROMOTER = ReplicaId("promotion", "by-hand")
+"""Who holds the leader key while the old site is fenced for a promotion with loss (X4)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outside:
     """A switch of the active site that a coordinator has planned on what it read (E5)."""
@@ -171,16 +175,20 @@ class Registry:
         self.switch(outside.configuration)
         return True
 
-    def fresh_epoch(self) -> int:
-        """A revision of its own, made by a write: no leader's epoch, and above every one so far."""
+    def take_key(self) -> int:
+        """X4: the promoter takes the leader key like a candidate. Returns the epoch to fence at:
+        above every one so far, nobody's who leads, and, while the key is at it, the last one."""
         self.revision += 1
+        self.leader = Holder(self.revision, PROMOTER, "promotion")
+        self.news.append(self.leader_seen())
         return self.revision
 
-    def promote(self, configuration: Configuration, revision: int, fenced_at: int) -> bool:
-        """X4: compares the configuration's revision, and that nobody has won since the fence."""
+    def promote(self, configuration: Configuration, revision: int, held: int | None) -> bool:
+        """X4: compares the configuration's revision, and that the key is still the promoter's, so
+        that nobody has won it since the fence (None: left out, to show what comes of that)."""
         if revision != self.configuration_revision:
             return False
-        if self.leader is not None and self.leader.epoch > fenced_at:
+        if held is not None and (self.leader is None or self.leader.epoch != held):
             return False
         self.switch(configuration)
         return True

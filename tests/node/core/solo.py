@@ -28,6 +28,8 @@ from node.core.outputs import Campaign, Output, Write
 A1, A2, A3 = (ReplicaId(name, f"d{name}") for name in ("a1", "a2", "a3"))
 REVISION = 5
 CONFIGURATION = Configuration("cluster", "a", {"a": frozenset({A1, A2, A3})}, 2)
+B1, B2 = (ReplicaId(name, f"d{name}") for name in ("b1", "b2"))
+TWO_SITES = Configuration("cluster", "a", {"a": frozenset({A1, A2}), "b": frozenset({B1, B2})}, 2)
 
 
 def chain(*epochs: int, after: Entry | None = None, mark: str = "") -> tuple[Entry, ...]:
@@ -72,12 +74,14 @@ class Solo:
         peers: dict[str, str] | None = None,
         timings: Timings | None = None,
         base: Entry | None = None,
+        pruned: int = 0,
     ) -> None:
         self.now = 1000.0
+        self.configuration = configuration or CONFIGURATION
         at = base or Entry(0, 0, b"", GENESIS_HASH)
         others = {name: "a" for name in ("a1", "a2", "a3") if name != me.node}
         self.replica = Replica(
-            Identity(me, "a", peers if peers is not None else others, "life"),
+            Identity(me, me.node[0], peers if peers is not None else others, "life"),
             timings or Timings(),
             lambda: 0.5,
             Log(at.index, at.epoch, at.hash, entries),
@@ -86,12 +90,40 @@ class Solo:
             revision=revision,
             applied=applied,
             bound=configuration is not None,
+            pruned=pruned,
         )
         self.state = self.replica.state
         self.outputs: list[Output] = []
         if configuration is not None:
             self.feed(ConfigurationSeen(configuration, revision))
             self.persist()
+
+    @classmethod
+    def of_two_sites(
+        cls,
+        entries: Iterable[Entry] = (),
+        *,
+        me: ReplicaId = A1,
+        promised: int = 0,
+        configuration: Configuration = TWO_SITES,
+        timings: Timings | None = None,
+    ) -> Solo:
+        """One of `{a1, a2}` in the active site a, and `{b1, b2}` in b."""
+        peers = {other.node: other.node[0] for other in (A1, A2, B1, B2) if other != me}
+        return cls(
+            entries,
+            me=me,
+            promised=promised,
+            peers=peers,
+            configuration=configuration,
+            timings=timings,
+        )
+
+    def follow(self, epoch: int) -> None:
+        """Hear of a1 as the leader of `epoch`, and obey it."""
+        self.feed(LeaderSeen(epoch, "a1", "da1", epoch))
+        self.hear(A1, append(epoch))
+        self.persist()
 
     def feed(self, input: Input, ms: float = 0.0) -> Output:
         """One step, `ms` later."""
@@ -146,7 +178,7 @@ class Solo:
     def win(self, epoch: int) -> Output:
         """Campaign and win: a takeover begins."""
         attempt = self.campaign().attempt
-        return self.feed(Won(attempt, epoch, CONFIGURATION, REVISION))
+        return self.feed(Won(attempt, epoch, self.configuration, REVISION))
 
     def lead(self, epoch: int) -> Leader:
         """Win, be promised by a2 with an empty log, and lead; nothing is committed yet."""
@@ -155,11 +187,14 @@ class Solo:
         self.hear(A2, Promise(epoch, 0, 0, 0))
         return self.leader
 
-    def serve(self, epoch: int) -> Leader:
-        """Lead, with EpochStart on the disks of a1 and a2, committed and applied."""
+    def serve(self, epoch: int, *, acks: bool = True) -> Leader:
+        """Lead, with EpochStart on the disks of a1 and, with `acks`, a2 and whoever counts in b,
+        committed and applied."""
         leader = self.lead(epoch)
         self.persist()
-        self.hear(A2, Ack(epoch, leader.round, leader.start_index))
+        if acks:
+            for peer in (A2, *sorted(self.configuration.in_sync.get("b", ()))):
+                self.hear(peer, Ack(epoch, leader.round, leader.start_index))
         self.feed(Applied(leader.start_index))
         assert self.replica.serving
         return leader

@@ -405,12 +405,15 @@ class World:
         self.step(name, FenceAsked(self._tickets, epoch))
         return self._tickets
 
-    def begin_promotion(self, to: str) -> Promotion:
-        """X4: fence every live replica at a fresh epoch; the answers come when they are durable."""
+    def begin_promotion(self, to: str, asked: Iterable[str] | None = None) -> Promotion:
+        """X4: take the leader key and fence every live replica (or those `asked`) at its epoch;
+        they answer when that is durable."""
         registry = self.registry
         configuration, revision = registry.configuration, registry.configuration_revision
-        epoch = registry.fresh_epoch()
-        tickets = {self.fence(name, epoch): self.nodes[name].id for name in self.live()}
+        epoch = registry.take_key()
+        self._spread_news()
+        names = self.live() if asked is None else asked
+        tickets = {self.fence(name, epoch): self.nodes[name].id for name in names}
         return Promotion(to, epoch, configuration, revision, tickets)
 
     def fenced(self, promotion: Promotion) -> dict[ReplicaId, Promise]:
@@ -424,16 +427,17 @@ class World:
             and isinstance(answer.promise, Promise)
         }
 
-    def promote(self, promotion: Promotion, *, unfenced: bool = False) -> bool:
+    def promote(self, promotion: Promotion, *, fenced: bool = True, guarded: bool = True) -> bool:
         """X4: the one transaction, if the fence is complete. What is lost is listed before.
 
-        `unfenced`: what must not be done, for the tests that show why.
+        Without `fenced` (a takeover quorum has vowed) or `guarded` (the leader key is still the
+        promoter's): what must not be done, for the tests that show why.
         """
         old, to = promotion.configuration, promotion.to
         vowed = self.fenced(promotion)
         former = old.active_site
         off = all(n.replica is None for n in self.nodes.values() if n.site == former)
-        if not (is_takeover_quorum(old, former, vowed) or off or unfenced):
+        if fenced and not (is_takeover_quorum(old, former, vowed) or off):
             return False
         ends = {
             replica: (promise.last_epoch, promise.last_index)
@@ -452,7 +456,9 @@ class World:
             entry
             for node in self.nodes.values()
             if node.site == former and (node.id in vowed or off)
-            for entry in node.disk.entries
+            for entry in node.disk.entries[
+                : vowed[node.id].last_index if node.id in vowed else None
+            ]
             if entry.hash not in kept
         ]
         # All that could ever show what is given up, and whoever in `to` did not say where it ends.
@@ -465,8 +471,8 @@ class World:
             },
             given_up=old.given_up | unheard | (old.members - set(ends)),
         )
-        fenced_at = 10**9 if unfenced else promotion.fenced_at
-        made = self.registry.promote(planned, promotion.revision, fenced_at)
+        held = promotion.fenced_at if guarded else None
+        made = self.registry.promote(planned, promotion.revision, held)
         if made:
             self.witness.promoted(kept, listed)
             self._spread_news()
@@ -650,6 +656,8 @@ class World:
         self.witness.stepped(node.name, node.life, replica, disk.entries, output, disk.promised)
 
     def _judge_pruning(self, node: Node, index: int) -> None:
+        if node.id in self.registry.configuration.given_up:
+            return  # whatever it does, nobody asks for it any more
         members = self.registry.configuration.members
         disks = {other.id: other.disk.entries for other in self.nodes.values()}
         self.witness.pruned(node.id, index, {m: disks[m] for m in members if m in disks})

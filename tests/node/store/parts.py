@@ -15,6 +15,8 @@ from node.store import Recovered, SnapshotFile, Store
 
 WAIT_S = 20.0
 DATABASE = "disk/settlement.db"
+STAMP_MS = 1_700_000_000_000
+"""Entry n of `log` is stamped n ms later."""
 
 
 def sale(stan: int, terminal: str = "T0000001", amount_minor: int = 1200) -> Command:
@@ -44,7 +46,7 @@ def log(
     entries = []
     for index in range(first, first + count):
         sales = tuple(sale(epoch * 100_000 + index * commands + n) for n in range(commands))
-        payload = encode_batch(1_700_000_000_000 + index, sales)
+        payload = encode_batch(STAMP_MS + index, sales)
         chain = chain_hash(chain, index, epoch, payload)
         entries.append(Entry(index, epoch, payload, chain))
     return entries

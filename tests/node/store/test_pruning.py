@@ -8,17 +8,21 @@ from pathlib import Path
 import apsw
 import pytest
 
+from node.core.messages import EPOCH_START, Entry, chain_hash
 from node.core.outputs import Write
 from node.store import Store, StoreRefused
 from node.store.pruning import ROWS, Pruning
 from node.store.schema import Meta, pack_meta, read_meta
 from tests.node.store.parts import (
     DATABASE,
+    STAMP_MS,
     Ear,
     crash_image,
+    fetched,
     log,
     opened,
     pruned_to,
+    settle,
     settled_and_flushed,
 )
 
@@ -35,6 +39,7 @@ def test_pruned_entries_are_gone_and_the_rest_is_there_after_a_restart(tmp_path:
     store, recovered = Store.open(tmp_path, node="a1", entries_in_memory=100)
     assert store.prune_index == recovered.prune_index == recovered.base_index == 6
     assert (recovered.base_epoch, recovered.base_hash) == (1, entries[5].hash)
+    assert store.prune_stamp_ms == recovered.prune_stamp_ms == STAMP_MS + 6
     assert recovered.entries == tuple(entries[6:])
     store.start(Ear())
     assert store.audit(0, False).result(20).chain_hash == entries[-1].hash
@@ -84,6 +89,27 @@ def test_nothing_above_the_applied_index_on_disk_is_pruned(tmp_path: Path) -> No
     store, recovered = Store.open(tmp_path, node="a1")
     store.close()
     assert [entry.index for entry in recovered.entries] == [7]
+
+
+def test_the_last_time_stamp_outlives_entries_without_one(tmp_path: Path) -> None:
+    """C3: of two empty entries and a stamped one before them, all pruned, the stamp is kept."""
+    store, ear, entries = settled_and_flushed(tmp_path, 3)
+    chain, starts = entries[-1].hash, []
+    for index in (4, 5):
+        chain = chain_hash(chain, index, index, EPOCH_START)
+        starts.append(Entry(index, index, EPOCH_START, chain))
+    settle(store, ear, starts, first_number=4)
+    store.audit(0, False).result(20)
+    for index in (2, 4, 5):
+        store.prune(index)
+        pruned_to(store, index)
+    assert store.prune_stamp_ms == STAMP_MS + 3
+    other, ear, _ = settled_and_flushed(tmp_path.parent / (tmp_path.name + "-other"), 1)
+    other.install(*fetched(other, store.make_snapshot().result(20), number=2))
+    ear.until(lambda e: e.number == 2)
+    assert (other.prune_index, other.prune_stamp_ms) == (5, STAMP_MS + 3)
+    other.close()
+    store.close()
 
 
 def test_pruning_an_earlier_index_again_does_nothing(tmp_path: Path) -> None:

@@ -53,7 +53,10 @@ def test_a_snapshot_is_the_ledger_at_its_index_and_nothing_else(tmp_path: Path) 
     store.close()
 
 
-def test_it_does_not_move_while_the_writer_goes_on(tmp_path: Path) -> None:
+def test_it_does_not_move_while_the_writer_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.store.copying._ROWS", 70)  # piece by piece, the last one not full
     store, ear, _ = opened(tmp_path, flush_rows=20)
     store.bind_cluster("tokyo")
     entries = log(60, commands=20)
