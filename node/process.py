@@ -24,6 +24,7 @@ from node.core.inputs import HandoverAsked, PeerRefused, Received
 from node.core.leader import Leader
 from node.core.messages import Message
 from node.core.outputs import Event
+from node.driver.archive import Archive
 from node.driver.driver import Driver
 from node.driver.engine import QuorumLog
 from node.driver.intake import Intake
@@ -126,6 +127,7 @@ class Node:
             readers,
             terminals=terminals,
             picture=self._picture,
+            archive=Archive(settings.node, self._store),
         )
         self._driver.waiters = self._engine
         metrics = Metrics(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from deploy.cli.audit import audit
+from deploy.cli.auditing import audit
 from deploy.cli.cluster import down, handover, init, logs, new_disk, status, up
-from deploy.cli.events import events
-from deploy.cli.site import site
+from deploy.cli.history import events
+from deploy.cli.sites import site
 
 commands: list[click.Command] = [
     init,

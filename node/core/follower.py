@@ -163,8 +163,12 @@ class Follower:
         """
         if epoch == self.leader_epoch == self.state.promised:
             self.called = epoch
-            if self.state.is_member():
+            identity = self.state.identity
+            here = identity.peers.get(self.leader) == identity.site
+            if here and self.state.is_member() and self.key_absent_since is None:
                 self._campaign(epoch, f"handed over by {self.leader}")
+            else:
+                self._answer_call(now)  # etcd's news may have been faster than this word
 
     def step_back(self, now: float) -> None:
         """We could not lead with this log: let somebody else try first."""

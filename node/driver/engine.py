@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Executor
-
-import msgspec
+from functools import partial
+from typing import ParamSpec, TypeVar
 
 from node.core import Replica
 from node.core.inputs import FenceAsked, HandoverAsked, Inquired, SwitchAsked
@@ -18,12 +18,12 @@ from node.core.leader import Leader
 from node.core.messages import Promise
 from node.core.outputs import Fenced, NotProposed, Placed, ReadReady, ReadRefused
 from node.core.silent import Silent
+from node.driver.archive import Archive
 from node.driver.driver import Driver
 from node.driver.intake import Answer, Intake
 from node.driver.picture import Picture
 from node.engine import (
     AuditReport,
-    AuditUnavailable,
     Current,
     FenceAnswer,
     HandoverAnswer,
@@ -37,12 +37,12 @@ from node.engine import (
     SwitchAnswer,
 )
 from node.ledger.commands import Command, Receipt
-from node.store import IndexPassed, Store, StoreClosed, StoreFailed
+from node.store import Store, StoreClosed, StoreFailed
 
 QUORUM_CHECK_MS = 50
 READS_BOUND = 4096
-INTERIM_TRIES = 5
-EXPORT_LINES = 500
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class QuorumLog:
@@ -57,6 +57,7 @@ class QuorumLog:
         *,
         terminals: Mapping[str, str],
         picture: Picture,
+        archive: Archive,
     ) -> None:
         """`terminals` maps every node's name to its terminal-facing endpoint."""
         self._driver = driver
@@ -65,10 +66,11 @@ class QuorumLog:
         self._readers = readers
         self._terminals = terminals
         self._picture = picture
-        self._as_of_ms = 0
+        self._archive = archive
         self._fences: dict[int, asyncio.Future[FenceAnswer]] = {}
         self._reads: dict[int, asyncio.Future[None]] = {}
         self._read_number = 0
+        self._heir = ""  # who was to lead after us, until it is known who does
         self._serving = False
         self._accepting = False
         self._no_quorum = ""
@@ -82,8 +84,7 @@ class QuorumLog:
 
     def leader_endpoint(self) -> str:
         """Where terminals should go, "" when not known (or when it is known not to be here)."""
-        leader = self._replica.leader
-        return self._terminals.get(leader, "")
+        return self._terminals.get(self._replica.leader or self._heir, "")
 
     # -- what the front asks --------------------------------------------------------------------
 
@@ -110,10 +111,8 @@ class QuorumLog:
         if len(self._reads) >= READS_BOUND:
             raise Overloaded()
         await self.prove()
-        loop = asyncio.get_running_loop()
         commit_index = self._replica.state.applied
-        inquiry = await loop.run_in_executor(self._readers, self._store.inquire, key)
-        return Current(inquiry, commit_index)
+        return Current(await self._read(self._store.inquire, key), commit_index)
 
     def prove(self) -> asyncio.Future[None]:
         """Done once what the ledger says is known to be current as of now (R1).
@@ -128,17 +127,18 @@ class QuorumLog:
         self._driver.feed(Inquired(number))
         return proof
 
+    async def _read(self, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Read the ledger off the loop. Raises `StorageDown`."""
+        work = partial(read, *args, **kwargs)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+        except (StoreFailed, StoreClosed) as problem:
+            raise StorageDown(str(problem), self.leader_endpoint()) from problem
+
     async def interim(self, terminal: str, service: int) -> Interim:
         """See `node.engine.Engine.interim`."""
-        loop = asyncio.get_running_loop()
-        for _ in range(INTERIM_TRIES):
-            index, as_of_ms = self._replica.state.applied, self._as_of_ms
-            totals = await loop.run_in_executor(
-                self._readers, self._store.interim, terminal, service
-            )
-            if index == self._replica.state.applied:
-                break  # nothing was applied meanwhile: the totals are those of exactly this index
-        return Interim(totals, index, as_of_ms)
+        read = await self._read(self._store.interim, terminal, service)
+        return Interim(read.totals, read.index, read.as_of_ms)
 
     async def handover(self, target: str) -> HandoverAnswer:
         """See `node.engine.Engine.handover`."""
@@ -176,56 +176,17 @@ class QuorumLog:
         self._driver.feed(FenceAsked(ticket, epoch))
         return await answer
 
-    async def since(self, after_index: int) -> AsyncIterator[list[str]]:
-        """See `node.engine.Engine.since`."""
-        async for lines in self.export(0):
-            found = [line for line in lines if _is_record_above(line, after_index)]
-            if found:
-                yield found
-
     async def audit(self, at_index: int, rederive: bool) -> AuditReport:
         """See `node.engine.Engine.audit`."""
-        try:
-            report = await asyncio.wrap_future(self._store.audit(at_index, rederive))
-        except IndexPassed as problem:
-            raise AuditUnavailable(str(problem)) from problem
-        except (StoreFailed, StoreClosed) as problem:
-            raise StorageDown(str(problem)) from problem
-        return AuditReport(
-            node=self._replica.state.me.node,
-            index=report.index,
-            chain_hash=report.chain_hash,
-            ledger_digest=report.ledger_digest,
-            totals_json=report.totals_json,
-            records=report.records,
-            rederived=report.rederived,
-            problem=report.problem,
-            prune_index=report.prune_index,
-        )
+        return await self._archive.audit(at_index, rederive)
 
-    async def export(self, at_index: int) -> AsyncIterator[list[str]]:
+    def export(self, at_index: int) -> AsyncIterator[list[str]]:
         """See `node.engine.Engine.export`."""
-        loop = asyncio.get_running_loop()
-        lines = iter(self._store.export(at_index))
+        return self._archive.export(at_index)
 
-        def take() -> list[str]:
-            taken: list[str] = []
-            for line in lines:
-                taken.append(line)
-                if len(taken) >= EXPORT_LINES:
-                    break
-            return taken
-
-        while True:
-            try:
-                chunk = await loop.run_in_executor(None, take)
-            except IndexPassed as problem:
-                raise AuditUnavailable(str(problem)) from problem
-            except (StoreFailed, StoreClosed) as problem:
-                raise StorageDown(str(problem)) from problem
-            if not chunk:
-                return
-            yield chunk
+    def since(self, after_index: int) -> AsyncIterator[list[str]]:
+        """See `node.engine.Engine.since`."""
+        return self._archive.since(after_index)
 
     def status(self) -> NodeStatus:
         """See `node.engine.Engine.status`."""
@@ -275,10 +236,7 @@ class QuorumLog:
 
     def on_receipts(self, receipts: Sequence[tuple[int, tuple[Receipt, ...]]]) -> None:
         """See `node.driver.ports.Waiters`."""
-        for _, answers in receipts:
-            self._settled += len(answers)
-            if answers:
-                self._as_of_ms = max(self._as_of_ms, answers[-1].settled_at_ms)
+        self._settled += sum(len(answers) for _, answers in receipts)
         self._intake.on_receipts(receipts)
 
     def on_abandon(self) -> None:
@@ -289,8 +247,14 @@ class QuorumLog:
     def on_step(self) -> None:
         """See `node.driver.ports.Waiters`."""
         replica = self._replica
+        if isinstance(replica.role, Leader) and replica.role.move is not None:
+            self._heir = replica.role.move.target.node
+        elif replica.leader:
+            self._heir = ""
         was_serving, self._serving = self._serving, replica.serving
         if self._serving and not was_serving:
+            # What a snapshot brought was never in an entry seen here (C3).
+            self._intake.last_stamp_ms = max(self._intake.last_stamp_ms, self._store.prune_stamp_ms)
             self.on_serving()
         if not self._serving:
             self._no_quorum = ""
@@ -304,15 +268,3 @@ class QuorumLog:
         was_accepting, self._accepting = self._accepting, replica.accepting
         if self._accepting and not was_accepting:
             self._intake.propose_admitted()  # a handover was given up: what it held back goes on
-
-
-class _Line(msgspec.Struct, frozen=True):
-    """What is looked at in a line of an export."""
-
-    kind: str
-    index: int = 0
-
-
-def _is_record_above(line: str, index: int) -> bool:
-    read = msgspec.json.decode(line, type=_Line)
-    return read.kind == "record" and read.index > index

@@ -265,8 +265,9 @@ class Intake:
     def on_receipts(self, receipts: Sequence[tuple[int, tuple[Receipt, ...]]]) -> None:
         """Entries are applied: answer those of ours."""
         for index, answers in receipts:
-            if answers and answers[-1].settled_at_ms > self.last_stamp_ms:
-                self.last_stamp_ms = answers[-1].settled_at_ms
+            # Not only the last one: a replay's receipt bears the time of what it repeats.
+            newest_ms = max((answer.settled_at_ms for answer in answers), default=0)
+            self.last_stamp_ms = max(self.last_stamp_ms, newest_ms)
             batch = self._placed.pop(index, None)
             if batch is None:
                 continue

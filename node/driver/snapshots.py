@@ -14,7 +14,7 @@ from pathlib import Path
 from node.core.inputs import Input, SnapshotFetched, SnapshotMade, SnapshotMissed
 from node.core.messages import Offer
 from node.core.outputs import Install
-from node.store import SnapshotDamaged, SnapshotFile, Store
+from node.store import SnapshotDamaged, SnapshotFile, Store, StoreClosed, StoreFailed
 
 Progress = Callable[[int, int], None]
 FetchFile = Callable[[str, Offer, Path, Progress], Awaitable[None]]
@@ -61,7 +61,12 @@ class SnapshotMaker:
         def relay(future: Future[SnapshotFile]) -> None:
             self._loop.call_soon_threadsafe(made, future)
 
-        self._store.make_snapshot().add_done_callback(relay)
+        try:
+            making = self._store.make_snapshot()
+        except (StoreFailed, StoreClosed) as problem:
+            self._say("snapshot", f"could not be made for {node}: {problem}")
+        else:
+            making.add_done_callback(relay)
 
     def fetch(self, node: str, offer: Offer) -> None:
         """See `node.driver.ports.Snapshots`."""

@@ -6,6 +6,7 @@ part in the cluster is to hold what it said it holds, and its peers have the res
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Final
 import apsw
 
 from node.core.messages import Entry, chain_hash
+from node.ledger.commands import PayloadError, decode_batch
 from node.store import rows, space
 from node.store.folder import DATABASE
 from node.store.highwater import HighWater, Mark
@@ -46,6 +48,18 @@ class Recovered:
     prune_index: int = 0
     prune_stamp_ms: int = 0
     notes: tuple[str, ...] = ()
+
+
+def newest_stamp_ms(recovered: Recovered) -> int:
+    """The leader's time in the newest applied entry that settled something; 0 where none is here.
+
+    Of the entries in memory only: an early time is true as well (R2).
+    """
+    for entry in reversed(recovered.entries):
+        if entry.payload and entry.index <= recovered.applied_index:
+            with contextlib.suppress(PayloadError):
+                return decode_batch(entry.payload).stamp_ms
+    return 0
 
 
 def check_header(disk: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,19 @@ from node.store.work import Apply, Bind, Fail, Freeze, Listener, Prune, Replace
 from node.store.writer import FLUSH_ROWS, ApplyEntry, Writer
 
 WRITER_CACHE_KIB: Final = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """`totals` are those of exactly the applied index `index`: all that was settled up to then.
+
+    `as_of_ms` is the leader's time of the newest settlement in them, or earlier where a snapshot
+    was installed since: nothing stamped before it is missing.
+    """
+
+    totals: tuple[ServiceTotal, ...]
+    index: int
+    as_of_ms: int
 
 
 class Store:
@@ -110,7 +124,8 @@ class Store:
             recovery.make_durable(connection, disk, high_water, meta, end)
             opened.pop_all()
         held = Disk(connection, high_water, meta, end)
-        writer = Writer(held, database, vfs_name, apply_entry, flush_rows)
+        stamp_ms = recovery.newest_stamp_ms(recovered)
+        writer = Writer(held, database, vfs_name, apply_entry, flush_rows, stamp_ms)
         return Store(node, lock, vfs, database, held, writer, snapshots), recovered
 
     @staticmethod
@@ -234,10 +249,10 @@ class Store:
         with self._reading() as rows:
             return queries.inquire(rows, key)
 
-    def interim(self, terminal: str, service: int) -> tuple[ServiceTotal, ...]:
-        """A terminal's totals since its last close: see `node.ledger.queries`."""
-        with self._reading() as rows:
-            return queries.interim(rows, terminal, service)
+    def interim(self, terminal: str, service: int) -> Totals:
+        """A terminal's totals since its last close (`node.ledger.queries`), and as of when."""
+        with self._writer.standing_still() as (index, as_of_ms), self._reading() as rows:
+            return Totals(queries.interim(rows, terminal, service), index, as_of_ms)
 
     def audit(self, at_index: int, rederive: bool) -> Future[AuditReport]:
         """Log and ledger as they are at exactly `at_index` (0: now), added up on another thread.

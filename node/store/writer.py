@@ -24,7 +24,7 @@ import contextlib
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -67,7 +67,9 @@ class Writer:
         vfs: str | None,
         apply_entry: ApplyEntry,
         flush_rows: int,
+        stamp_ms: int = 0,
     ) -> None:
+        """`stamp_ms`: the time of the newest entry that is applied, 0 where there is none."""
         self.queue: queue.SimpleQueue[Work] = queue.SimpleQueue()
         self.failure = ""
         self._disk = disk
@@ -75,6 +77,9 @@ class Writer:
         self._vfs = vfs
         self._apply_entry = apply_entry
         self._applied = disk.meta.applied_index
+        self._stamp_ms = stamp_ms
+        # Held while rows change, so that a reader can say as of which index it has read.
+        self._changing = threading.Lock()
         self._flush_rows = flush_rows
         self._backlog: deque[Work] = deque()
         self._pictures = Pictures()
@@ -87,6 +92,15 @@ class Writer:
     def changes(self) -> Changes:
         """What is applied but not on disk yet, for readers to lay over what they find there."""
         return self._disk.rows.changes
+
+    @contextlib.contextmanager
+    def standing_still(self) -> Iterator[tuple[int, int]]:
+        """The applied index, and the time of its newest entry: nothing is applied until it ends.
+
+        For one short read: the writer waits meanwhile.
+        """
+        with self._changing:
+            yield self._applied, self._stamp_ms
 
     def start(self, listener: Listener) -> None:
         """Begins to work through the queue."""
@@ -181,8 +195,10 @@ class Writer:
         # and nobody is left who still holds some, when the rows below become others.
         self._disk.flush(self._applied)
         work.drain()
-        self._disk.install(work.install, work.file)
-        self._applied = work.install.offer.index
+        with self._changing:
+            # The newest entry's time is not in a snapshot: that of before stays true, if early.
+            self._disk.install(work.install, work.file)
+            self._applied = work.install.offer.index
         if self._listener is not None:
             self._listener.persisted(work.install.number)
         with contextlib.suppress(OSError):
@@ -206,9 +222,12 @@ class Writer:
         if plan.entries:
             receipts = []
             for entry in plan.entries:
-                answers = self._apply_entry(self._disk.rows, entry.index, entry.payload)
+                with self._changing:
+                    answers = self._apply_entry(self._disk.rows, entry.index, entry.payload)
+                    self._applied = entry.index
+                    for answer in answers:
+                        self._stamp_ms = max(self._stamp_ms, answer.settled_at_ms)
                 receipts.append((entry.index, answers))
-            self._applied = plan.applied
             if self._listener is not None:
                 self._listener.applied(plan.applied, receipts)
         if plan.rows or plan.cut_after is not None or plan.meta is not self._disk.meta:

@@ -15,7 +15,7 @@ import deploy.cli.options
 from coordinator.recording import record as record_event
 from coordinator.records import EventRecord
 from deploy.cli import commands
-from deploy.cli.site import site
+from deploy.cli.sites import site
 from deploy.topology import Topology
 from deploy.written import ask
 from kessai import main
@@ -141,6 +141,27 @@ def test_events(etcd: EtcdCluster) -> None:
         document = json.loads(run(two, "--json", "-n", "1", group="events").output)
         assert msgspec.convert(document, EventRecord).why == "no 2"
         assert run(two, "-n", "0", group="events").output == ""
+
+
+def test_events_are_followed(etcd: EtcdCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    with two_sites(etcd) as two:
+
+        def write(number: int) -> None:
+            event = EventRecord(1000 + number, "a1", "a", "evicted", 5, 40, f"no {number}")
+            ask(two.topology, lambda registry: record_event(registry, two.topology.cluster, event))
+
+        rounds = iter((1, 2, 3))
+
+        def instead_of_sleeping(seconds: float) -> None:
+            number = next(rounds)
+            if number == 3:
+                raise KeyboardInterrupt
+            write(number)
+
+        write(0)
+        monkeypatch.setattr("deploy.cli.history.time.sleep", instead_of_sleeping)
+        lines = run(two, "--follow", group="events").output.splitlines()
+        assert [line.rpartition(": ")[2] for line in lines[:3]] == ["no 0", "no 1", "no 2"]
 
 
 def audited(endpoints: dict[str, str], *arguments: str) -> Result:

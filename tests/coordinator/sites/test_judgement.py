@@ -192,6 +192,11 @@ def test_a_place_that_reaches_nobody_at_all_has_no_say() -> None:
     assert isinstance(judged(cut_off, report("a"), report("b")), Nothing)
 
 
+def test_nor_has_one_that_reaches_some_of_the_active_site_but_none_of_the_standby() -> None:
+    half_blind = report("witness", B_SILENT | LEADER_SILENT, unserved_ms=60_000)
+    assert isinstance(judged(lost("b"), half_blind), Nothing)
+
+
 # --- How long is long enough ------------------------------------------------------------------
 
 

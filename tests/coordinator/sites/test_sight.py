@@ -5,7 +5,7 @@ from __future__ import annotations
 from coordinator.records import Reach
 from coordinator.sites.sight import Answer, Sight
 
-NODES = {"a1": "a", "a2": "a", "b1": "b"}
+NODES = {"a1": "a", "a2": "a", "b1": "b", "b2": "b"}
 STEP_MS = 750.0
 AGREE_MS = 1200.0
 SERVES = Answer(Reach.SERVES)
@@ -121,6 +121,7 @@ def test_another_leader_is_another_matter() -> None:
 def test_a_leader_in_the_standby_site_is_not_the_active_sites() -> None:
     seen = sight()
     seen.led("b1", 8, 1000.0)
+    seen.saw("b2", ELSEWHERE, 1000.0, 1010.0)
     seen.saw("b1", SILENT, 1000.0, 1500.0)
     assert seen.view(2000.0).leader_unreached_ms == 0
 
@@ -130,7 +131,7 @@ def test_the_picture_names_every_node_with_its_reach_and_since_when() -> None:
     seen.saw("a1", SILENT, 1250.0, 1750.0)
     seen.saw("a2", ELSEWHERE, 1700.0, 1800.0)
     nodes = {node.node: node for node in seen.view(2000.0).nodes}
-    assert list(nodes) == ["a1", "a2", "b1"]
+    assert list(nodes) == ["a1", "a2", "b1", "b2"]
     assert (nodes["a1"].reach, nodes["a1"].reason) == (Reach.SILENT, "connection refused")
     assert (nodes["a1"].site, nodes["a1"].for_ms) == ("a", 750)
     assert nodes["a2"].for_ms > 750

@@ -206,6 +206,11 @@ class Scenario:
         """cut NODE NODE: messages between them are lost from now on"""
         self.world.cut |= {(one, other), (other, one)}
 
+    def do_cut_sites(self) -> None:
+        """cut-sites: messages between the sites are lost from now on"""
+        nodes = self.world.nodes.values()
+        self.world.cut |= {(n.name, m.name) for n in nodes for m in nodes if n.site != m.site}
+
     def do_isolate(self, name: str) -> None:
         """isolate NODE: cut it off from its peers, not from etcd"""
         self.world.isolate(name)
@@ -231,6 +236,14 @@ class Scenario:
     def do_fast_disk(self, name: str) -> None:
         """fast-disk NODE: the contrary"""
         self.world.slow_disks.discard(name)
+
+    def do_slow_fetch(self, name: str) -> None:
+        """slow-fetch NODE: a snapshot on its way there does not arrive"""
+        self.world.slow_fetches.add(name)
+
+    def do_fast_fetch(self, name: str) -> None:
+        """fast-fetch NODE: the contrary"""
+        self.world.slow_fetches.discard(name)
 
     def do_crash(self, name: str, refuse: str = "") -> None:
         """crash NODE [refuse]: with `refuse` the others find its port closed at once"""

@@ -245,6 +245,24 @@ def test_H2_the_target_campaigns_when_it_sees_the_switch_and_not_before() -> Non
         assert (ask.suspected, ask.configuration_revision) == (0, 11)
 
 
+def test_H2_a_call_that_comes_after_etcds_news_is_answered_at_once() -> None:
+    """The word of the old leader may be slower than the watch; the key is gone, not the old one."""
+    configuration = ConfigurationSeen(replace(TWO_SITES, active_site="b"), 11)
+    gone = LeaderSeen(0, "", "", 11)
+    for before in ((configuration,), (configuration, gone)):
+        solo = Solo.of_two_sites(me=B1)
+        solo.follow(10)
+        for news in before:
+            solo.feed(news)
+        asks = solo.hear(A1, Handover(10)).ask_registry
+        if gone not in before:
+            assert not asks
+            asks = solo.feed(gone).ask_registry
+        (ask,) = asks
+        assert isinstance(ask, Campaign)
+        assert ask.suspected == 0
+
+
 def test_H2_another_replica_there_lets_the_target_go_first() -> None:
     solo = Solo.of_two_sites(me=B2)
     solo.follow(10)

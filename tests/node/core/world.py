@@ -417,13 +417,13 @@ class World:
         return Promotion(to, epoch, configuration, revision, tickets)
 
     def fenced(self, promotion: Promotion) -> dict[ReplicaId, Promise]:
-        """Who has vowed by now, and where their logs ended."""
+        """Who has vowed by now, and where their logs ended: of disks that are still there."""
         return {
-            promotion.tickets[answer.ticket]: answer.promise
+            node.id: answer.promise
             for node in self.nodes.values()
             for answer in node.answers
             if isinstance(answer, Fenced)
-            and answer.ticket in promotion.tickets
+            and promotion.tickets.get(answer.ticket) == node.id
             and isinstance(answer.promise, Promise)
         }
 
@@ -436,15 +436,14 @@ class World:
         old, to = promotion.configuration, promotion.to
         vowed = self.fenced(promotion)
         former = old.active_site
-        off = all(n.replica is None for n in self.nodes.values() if n.site == former)
+        there = {node.id: node.replica for node in self.nodes.values() if node.site == former}
+        off = not any(there.values()) and is_takeover_quorum(old, former, there)
         if fenced and not (is_takeover_quorum(old, former, vowed) or off):
             return False
         ends = {
             replica: (promise.last_epoch, promise.last_index)
             for replica, promise in vowed.items()
-            if self.nodes[replica.node].site == to
-            and replica == self.nodes[replica.node].id
-            and replica not in old.given_up
+            if self.nodes[replica.node].site == to and replica not in old.given_up
         }
         if not ends:
             return False

@@ -110,11 +110,11 @@ def test_readers_see_the_new_ledger_from_then_on(
     store, ear, _ = opened(tmp_path)
     store.bind_cluster("tokyo")
     settle(store, ear, log(3))  # not on disk yet
-    assert store.interim("T0000001", 1)[0].count == 6
+    assert store.interim("T0000001", 1).totals[0].count == 6
     install, part = fetched(store, made, number=4)
     store.install(install, part)
     ear.until(lambda e: e.number == 4)
-    assert store.interim("T0000001", 1)[0].count == 24
+    assert store.interim("T0000001", 1).totals[0].count == 24
     found = store.inquire(sale(100_024).key)
     assert found is not None
     assert found.receipt.index == 12
@@ -246,7 +246,7 @@ def test_reads_go_on_meanwhile(tmp_path: Path, donor: tuple[SnapshotFile, AuditR
 
     def read() -> None:
         while not done.is_set():
-            seen.add(store.interim("T0000001", 1)[0].count)
+            seen.add(store.interim("T0000001", 1).totals[0].count)
 
     readers = [threading.Thread(target=read) for _ in range(2)]
     for reader in readers:
@@ -254,7 +254,7 @@ def test_reads_go_on_meanwhile(tmp_path: Path, donor: tuple[SnapshotFile, AuditR
     install, part = fetched(store, made, number=4)
     store.install(install, part)
     ear.until(lambda e: e.number == 4)
-    assert store.interim("T0000001", 1)[0].count == 24
+    assert store.interim("T0000001", 1).totals[0].count == 24
     done.set()
     for reader in readers:
         reader.join()

@@ -13,6 +13,7 @@ from node.core.outputs import Write
 from node.ledger.commands import Outcome
 from node.store import Store, StoreClosed, StoreRefused
 from node.store.snapshot import take
+from node.store.store import Totals
 from tests.node.store.parts import Ear, crash_image, log, opened, sale, settle
 
 
@@ -71,7 +72,7 @@ def test_receipts_leave_before_the_commit_and_reads_see_them(tmp_path: Path) -> 
         seen["inquiry"] = store.inquire(ear.receipts[-1][1][0].key)
         seen["new"] = store.inquire(sale(100_004).key)
         seen["admitted"] = store.admit([sale(100_004), sale(999)])
-        seen["interim"] = store.interim("T0000001", 1)[0].count
+        seen["interim"] = store.interim("T0000001", 1).totals[0].count
 
     ear.on_applied = look
     store.write(Write(2, 1, 1, None, (entries[1],)))
@@ -95,7 +96,7 @@ def test_replies_are_the_ledgers(tmp_path: Path) -> None:
     assert found.receipt == first
     assert first.outcome == Outcome.APPROVED
     assert store.inquire("T0000001.20261123.999999.0200") is None
-    assert store.interim("T0000001", 0)[0].captured_minor == 6 * 1200
+    assert store.interim("T0000001", 0).totals[0].captured_minor == 6 * 1200
     store.close()
 
 
@@ -302,3 +303,23 @@ def test_a_large_backlog_is_checkpointed_and_stays_whole(tmp_path: Path) -> None
     store, recovered = Store.open(tmp_path, node="a1")
     store.close()
     assert recovered.applied_index == 40
+
+
+def test_totals_are_those_of_exactly_the_index_and_time_they_name(tmp_path: Path) -> None:
+    store, ear, _ = opened(tmp_path)
+    entries = log(400, commands=3)
+    store.write(Write(1, 1, 1, None, tuple(entries)))
+    seen: list[Totals] = []
+    for entry in entries:
+        store.apply([entry])
+        seen.append(store.interim("T0000001", 1))
+    ear.until(lambda e: e.index == 400)
+    seen.append(store.interim("T0000001", 1))
+    store.close()
+    for read in seen:
+        assert read.totals[0].count == 3 * read.index
+        assert read.as_of_ms == (1_700_000_000_000 + read.index if read.index else 0)
+    assert seen[-1].index == 400
+    store, _ = Store.open(tmp_path, node="a1")
+    assert store.interim("T0000001", 1) == seen[-1]
+    store.close()

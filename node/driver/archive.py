@@ -1,0 +1,85 @@
+"""Log and ledger at one index, for those who doubt: audits, exports, and what came since."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from node.engine import AuditReport, AuditUnavailable, StorageDown
+from node.store import IndexPassed, Store, StoreClosed, StoreFailed
+
+EXPORT_LINES = 500
+"""How many lines of an export travel together."""
+
+
+class _Line(msgspec.Struct, frozen=True):
+    """What is looked at in a line of an export."""
+
+    kind: str
+    index: int = 0
+
+
+class Archive:
+    """Reads of one node's store that take their time, off the event loop."""
+
+    def __init__(self, node: str, store: Store) -> None:
+        self._node = node
+        self._store = store
+
+    async def audit(self, at_index: int, rederive: bool) -> AuditReport:
+        """See `node.engine.Engine.audit`."""
+        try:
+            report = await asyncio.wrap_future(self._store.audit(at_index, rederive))
+        except IndexPassed as problem:
+            raise AuditUnavailable(str(problem)) from problem
+        except (StoreFailed, StoreClosed) as problem:
+            raise StorageDown(str(problem)) from problem
+        return AuditReport(
+            node=self._node,
+            index=report.index,
+            chain_hash=report.chain_hash,
+            ledger_digest=report.ledger_digest,
+            totals_json=report.totals_json,
+            records=report.records,
+            rederived=report.rederived,
+            problem=report.problem,
+            prune_index=report.prune_index,
+        )
+
+    async def export(self, at_index: int) -> AsyncIterator[list[str]]:
+        """See `node.engine.Engine.export`."""
+        loop = asyncio.get_running_loop()
+        lines = iter(self._store.export(at_index))
+
+        def take() -> list[str]:
+            taken: list[str] = []
+            for line in lines:
+                taken.append(line)
+                if len(taken) >= EXPORT_LINES:
+                    break
+            return taken
+
+        while True:
+            try:
+                chunk = await loop.run_in_executor(None, take)
+            except IndexPassed as problem:
+                raise AuditUnavailable(str(problem)) from problem
+            except (StoreFailed, StoreClosed) as problem:
+                raise StorageDown(str(problem)) from problem
+            if not chunk:
+                return
+            yield chunk
+
+    async def since(self, after_index: int) -> AsyncIterator[list[str]]:
+        """See `node.engine.Engine.since`."""
+        async for lines in self.export(0):
+            found = [line for line in lines if _is_record_above(line, after_index)]
+            if found:
+                yield found
+
+
+def _is_record_above(line: str, index: int) -> bool:
+    read = msgspec.json.decode(line, type=_Line)
+    return read.kind == "record" and read.index > index
