@@ -153,11 +153,13 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         own = next((each for each in self.coordinators if each.name == name), None)
         if own is None:
             raise KeyError(name)
+        # Its own place's member first: that one does not go with another place.
+        nearest = sorted(self.etcd, key=lambda member: member.place != own.place)
         return CoordinatorSettings(
             cluster=self.cluster,
             name=name,
             place=own.place,
-            etcd=self.etcd_endpoints,
+            etcd=tuple(member.client for member in nearest),
             nodes=tuple(
                 Watched(each.name, self.site_of(each.name), each.terminals, each.peers)
                 for each in self.nodes

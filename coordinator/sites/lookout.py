@@ -225,14 +225,19 @@ class Lookout:
 
     def _note_complaint(self, mine: ReportRecord, configuration: Configuration | None) -> None:
         """Write down when terminals here begin to be served by nobody, and when that ends."""
-        words = complaint(mine, configuration, self._switching) if configuration else ""
-        if bool(words) is self._complained:
-            return
-        self._complained = bool(words)
-        kind = "unserved" if words else "served"
-        what = f"not served here for {words}" if words else "served here again"
-        self._journal.say(kind, f"terminals of site {mine.active_site} are {what}")
-        self._recorder.say(kind, f"terminals of site {mine.active_site} are {what}", mine.epoch)
+        if self._complained:
+            if mine.awaited or mine.unserved_ms:
+                return
+            kind, what = "served", "served here again"
+        else:
+            words = complaint(mine, configuration, self._switching) if configuration else ""
+            if not words:
+                return
+            kind, what = "unserved", f"not served here for {words}"
+        self._complained = not self._complained
+        why = f"terminals of site {mine.active_site} are {what}"
+        self._journal.say(kind, why)
+        self._recorder.say(kind, why, mine.epoch)
 
     # --- etcd ---------------------------------------------------------------------------------
 

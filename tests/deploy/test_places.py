@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.lab import etcd_member
+from deploy.lab import etcd_member, readiness
 from deploy.lab.folder import ClusterError
 from deploy.lab.ports import check_free
 from deploy.lab.processes import Cluster
@@ -46,8 +46,14 @@ def test_everything_is_started_on_its_host(cluster: Cluster, launched: Launched)
     assert cluster.running() == ALL
     assert set(launched.hosts) == set(ALL)
     for name in ALL:
-        environment = Path(f"/proc/{cluster.pid(name)}/environ").read_bytes().split(b"\0")
-        assert f"KESSAI_HOST={name}".encode() in environment
+        # The launcher's command turns into the program a moment after it was started.
+        environment = Path(f"/proc/{cluster.pid(name)}/environ")
+        readiness.await_that(
+            f"{name} to be on its host",
+            (),
+            20.0,
+            lambda: f"KESSAI_HOST={name}".encode() in environment.read_bytes().split(b"\0"),
+        )
 
 
 def test_coordinators_by_name(cluster: Cluster) -> None:

@@ -72,6 +72,7 @@ def test_settings_of_a_coordinator_are_those_it_reads(tmp_path: Path) -> None:
     read = coordinator.settings.load(path)
     assert read == made
     assert read.place == "witness"
+    assert read.etcd == ("127.0.0.1:7403", "127.0.0.1:7401", "127.0.0.1:7402")  # its own first
     assert [node.node for node in read.nodes] == ["a1", "a2", "a3", "b1", "b2", "b3"]
     assert read.nodes[3].site == "b"
     assert read.nodes[3].terminals == "127.0.0.1:7111"

@@ -217,8 +217,12 @@ async def test_the_loss_of_a_site_and_of_its_place_switches_exactly_once(stage: 
     await eventually(stage.switched)
     assert not await stage.leads()
     assert await stage.configuration() == replace(BOTH, active_site="b")
+    await stage.rounds(2, ["b", "witness"])
+    assert await stage.told("served") == []
     stage.nodes["b1"].mood = "serves"
-    await stage.rounds(6, ["b", "witness"])
+    served = await stage.hears("served", 2)
+    assert all(event.why == "terminals of site b are served here again" for event in served)
+    await stage.rounds(3, ["b", "witness"])
     (event,) = await stage.told("site-switch")
     assert event.source in ("cb", "cw")
     assert event.why.startswith("site b is active instead of a: site a serves no terminals")

@@ -300,7 +300,7 @@ class Scenario:
         for name in names or self.world.nodes:
             node = self.world.nodes[name]
             disk = f"disk {node.disk.disk_id} promised {node.disk.promised} "
-            disk += logged(node.disk.entries)
+            disk += logged(node.disk.entries[node.disk.pruned :], node.disk.pruned)
             if node.replica is None:
                 self.lines.append(f"{name} down; {disk}")
                 continue

@@ -251,8 +251,9 @@ def test_X4_a_given_up_disk_that_hears_of_the_new_leader_first_is_no_breach() ->
         assert "given up" in events(world.nodes[name], "silent")[0]
 
 
-def test_X4_one_survivor_leads_and_takes_the_others_back() -> None:
-    """b1 was furthest: it alone begins, which is fewer copies than wanted until b2 is level."""
+def test_X4_who_lacks_what_another_knows_to_be_committed_is_no_survivor() -> None:
+    """b1 has heard of p2: it alone begins, which is fewer copies than wanted, and takes the others
+    back as they catch up."""
     world = degraded()
     world.cut.clear()
     world.cut |= {(a, b) for a in RENEWED["a"] for b in ("b2", "b3")}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from node.core.inputs import Proposed
-from node.core.messages import Ack, Append, Mismatch, Promise
-from node.core.outputs import Output, ReadReady
-from tests.node.core.solo import A2, Solo, append, chain
+from node.core.messages import Ack, Append, Mismatch, Offer, Promise
+from node.core.outputs import Fenced, Output, ReadReady
+from tests.node.core.solo import A2, A3, Solo, append, chain
 from tests.node.core.witness import Violation, Witness
-from tests.node.core.world import World
+from tests.node.core.world import Disk, World
 
 
 def test_the_witness_sees_two_entries_at_one_index() -> None:
@@ -97,3 +97,50 @@ def test_the_witness_sees_a_stale_read() -> None:
     witness.asked("a1", 1, 5)
     with pytest.raises(Violation, match="R1"):
         witness.stepped("a1", 1, solo.replica, (), Output(answer=[ReadReady(5)]))
+
+
+def knowing(*epochs: int) -> Witness:
+    """One that has seen these entries committed."""
+    witness = Witness()
+    for entry in chain(*epochs):
+        witness.committed[entry.index], witness.committed_by[entry.index] = entry, entry.epoch
+    return witness
+
+
+def test_the_witness_sees_a_fence_answered_before_it_is_on_disk() -> None:
+    with pytest.raises(Violation, match="D3"):
+        Witness().fenced(A2, Fenced(1, Promise(9, 0, 0, 0)), 6, ())
+
+
+def test_the_witness_sees_entries_pruned_that_a_member_lacks() -> None:
+    witness = knowing(3, 3, 3)
+    witness.pruned(A2, 3, {A2: chain(3, 3, 3)})
+    with pytest.raises(Violation, match="does not have it"):
+        witness.pruned(A2, 3, {A2: chain(3, 3, 3), A3: chain(3, 3)})
+    with pytest.raises(Violation, match="does not have it"):
+        witness.pruned(A2, 3, {A2: chain(3, 3, 3), A3: chain(3, 3, 2)})
+    with pytest.raises(Violation, match="not committed"):
+        witness.pruned(A2, 4, {A2: chain(3, 3, 3, 3)})
+
+
+def test_the_witness_sees_a_snapshot_that_is_not_what_was_committed() -> None:
+    witness, own = knowing(3, 3, 3), chain(3, 3, 3)
+    good = Offer(5, 2, 3, own[1].hash)
+    witness.installing(A2, 5, good, Disk("da2", promised=5))
+    with pytest.raises(Violation, match="not what was committed"):
+        witness.installing(A2, 5, Offer(5, 2, 3, own[2].hash), Disk("da2"))
+    with pytest.raises(Violation, match="forget its promise"):
+        witness.installing(A2, 5, good, Disk("da2", promised=6))
+    with pytest.raises(Violation, match="drop 3"):
+        witness.installing(A2, 5, good, Disk("da2", entries=list(own)))
+
+
+def test_the_witness_sees_something_given_up_that_was_not_listed() -> None:
+    own = chain(3, 3, 3)
+    kept = {own[0].hash}
+    with pytest.raises(Violation, match="X4: 2"):
+        knowing(3, 3, 3).promoted(kept, own[2:], 9)
+    witness = knowing(3, 3, 3)
+    witness.promoted(kept, own[1:], 9)
+    assert witness.last_committed == 1
+    witness.stepped("a2", 1, Solo().replica, (), Output(apply=[own[1]]))  # by a disk left behind

@@ -37,6 +37,7 @@ class Witness:
         self.sent_hashes: dict[int, dict[int, bytes]] = {}
         self.reads: dict[tuple[str, int, int], int] = {}
         self.given_up: set[bytes] = set()  # hashes of what promotions with loss have listed
+        self.promoted_at = 0
 
     @property
     def last_committed(self) -> int:
@@ -100,7 +101,7 @@ class Witness:
             if committed is not None and committed.hash == entry.hash:
                 raise Violation(f"M4: {replica} would drop {entry.index}, which is committed")
 
-    def promoted(self, kept: Set[bytes], listed: Iterable[Entry]) -> None:
+    def promoted(self, kept: Set[bytes], listed: Iterable[Entry], revision: int) -> None:
         """A promotion with loss was made (X4): only what was `listed` may go of what was not
         `kept`, both by hash."""
         hashes = {entry.hash for entry in listed}
@@ -110,6 +111,7 @@ class Witness:
                 raise Violation(f"X4: {index} is given up, and was not listed")
             del self.committed[index], self.committed_by[index]
         self.given_up |= hashes
+        self.promoted_at = revision
         self.reads = {read: min(at, self.last_committed) for read, at in self.reads.items()}
 
     def stepped(
@@ -127,7 +129,9 @@ class Witness:
             self._begun(name, life, role, replica, disk)
         for entry in output.apply:
             if entry.hash in self.given_up:
-                continue  # on a disk that was given up
+                if not isinstance(role, Leader) or role.epoch < self.promoted_at:
+                    continue  # on a disk that was given up, or not known to have survived
+                self.given_up.discard(entry.hash)  # a survivor had it after all
             known = self.committed.get(entry.index)
             if known is not None and known.hash != entry.hash:
                 raise Violation(f"1 agreement: {name} applies another entry {entry.index}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from coordinator.configuration import Configuration, ReplicaId, is_takeover_quorum
+from coordinator.configuration import Configuration, ReplicaId, is_takeover_quorum, majority
 from node.core import Identity, Log, Replica, Timings
 from node.core.inputs import (
     Applied,
@@ -441,15 +441,26 @@ class World:
         if fenced and not (is_takeover_quorum(old, former, vowed) or off):
             return False
         ends = {
-            replica: (promise.last_epoch, promise.last_index)
+            replica: promise
             for replica, promise in vowed.items()
             if self.nodes[replica.node].site == to and replica not in old.given_up
         }
         if not ends:
             return False
-        end = max(ends.values())
-        survivors = frozenset(replica for replica in ends if ends[replica] == end)
-        kept = {entry.hash for entry in self.nodes[min(survivors).node].disk.entries[: end[1]]}
+        # Whoever of them comes to lead must hold all that any of them knows to be committed, ...
+        committed = max(promise.commit_index for promise in ends.values())
+        last = max(promise.last_epoch for promise in ends.values())
+        survivors = frozenset(
+            replica
+            for replica, end in ends.items()
+            if end.commit_index == committed
+            or (end.last_epoch == last and end.last_index >= committed)
+        )
+        # ... and keeps at least what the shortest takeover quorum of them does.
+        ranked = sorted(survivors, key=lambda r: (ends[r].last_epoch, ends[r].last_index))
+        shortest = ranked[-majority(len(ranked))]
+        log = self.nodes[shortest.node].disk.entries[: ends[shortest].last_index]
+        kept = {entry.hash for entry in log}
         # By hash, not by index: what the survivors have at an index may never have been settled.
         listed = [
             entry
@@ -473,7 +484,7 @@ class World:
         held = promotion.fenced_at if guarded else None
         made = self.registry.promote(planned, promotion.revision, held)
         if made:
-            self.witness.promoted(kept, listed)
+            self.witness.promoted(kept, listed, self.registry.revision)
             self._spread_news()
         return made
 
