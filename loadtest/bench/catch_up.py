@@ -1,7 +1,7 @@
 """A standby node is away while load goes on, and returns: how fast it takes in what it missed.
 
-Once from the leader's log, once by snapshot (the log then keeps so few entries that what the node
-needs is gone when it returns). The steady load is judged before, while and after.
+Once from the leader's log, once by snapshot (disk and memory then keep so few entries of the log
+that what the node needs is gone when it returns). The steady load is judged before, while, after.
 """
 
 from __future__ import annotations
@@ -70,7 +70,11 @@ async def catch_up(topology: Topology, wanted: Wanted, say: Callable[[str], None
     """Play both parts, each on a cluster of its own. Raises `BenchError`."""
     keeps_little = msgspec.structs.replace(
         topology,
-        limits=msgspec.structs.replace(topology.limits, log_keep_entries=wanted.keep_entries),
+        limits=msgspec.structs.replace(
+            topology.limits,
+            log_keep_entries=wanted.keep_entries,
+            entries_in_memory=wanted.keep_entries,
+        ),
     )
     parts: list[list[Return]] = []
     for part, made_of in (("from the log", topology), ("by snapshot", keeps_little)):
@@ -142,6 +146,8 @@ class _Play:
             lambda look: look.counted and look.acked > gone.acked and look.near
         )
         counted_s = perf_counter()
+        if by_snapshot:
+            await asyncio.to_thread(self._must_have_skipped, node, missed_by)
         looks += await looking.until(lambda look: look.at_s >= counted_s + wanted.window_s)
         return looks, missed_by, Moments(load_s, away_s, return_s, perf_counter())
 
@@ -168,6 +174,14 @@ class _Play:
                     f"{look.acked}: be away for longer"
                 )
             await asyncio.sleep(LOOK_EVERY_S)
+
+    def _must_have_skipped(self, node: str, missed: Gap) -> None:
+        """Raise unless the node applied less than it had missed: only a snapshot spares it that."""
+        status = self._cluster.statuses()[node]
+        if status is None or status.settled >= missed.settlements:
+            raise BenchError(
+                f"{node} was fed from the log after all, not by snapshot: be away for longer"
+            )
 
     def _folder(self, node: str) -> Path:
         return self._cluster.root / "data" / node

@@ -96,9 +96,12 @@ class Services(
 
 
 class Pruned(msgspec.Struct, frozen=True, tag_field="do", tag="pruned", forbid_unknown_fields=True):
-    """Wait until the leader no longer has the log that the node which is away would need next."""
+    """Wait until the leader no longer has the log that the node which is away would need next.
 
-    within_s: float = 60.0
+    A log is pruned in strides of about a thousand entries, so this needs its time.
+    """
+
+    within_s: float = 120.0
 
 
 class SnapshotTaken(

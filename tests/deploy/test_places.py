@@ -42,18 +42,18 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, launched: Launched) -> Ite
     assert made.running() == ()
 
 
+def on_its_host(cluster: Cluster, name: str) -> bool:
+    environment = Path(f"/proc/{cluster.pid(name)}/environ").read_bytes().split(b"\0")
+    return f"KESSAI_HOST={name}".encode() in environment
+
+
 def test_everything_is_started_on_its_host(cluster: Cluster, launched: Launched) -> None:
     assert cluster.running() == ALL
     assert set(launched.hosts) == set(ALL)
-    for name in ALL:
-        # The launcher's command turns into the program a moment after it was started.
-        environment = Path(f"/proc/{cluster.pid(name)}/environ")
-        readiness.await_that(
-            f"{name} to be on its host",
-            (),
-            20.0,
-            lambda: f"KESSAI_HOST={name}".encode() in environment.read_bytes().split(b"\0"),
-        )
+    # The launcher's command turns into the program a moment after it was started.
+    readiness.await_that(
+        "all to be on their hosts", (), 20.0, lambda: all(on_its_host(cluster, n) for n in ALL)
+    )
 
 
 def test_coordinators_by_name(cluster: Cluster) -> None:

@@ -40,6 +40,13 @@ def blank(kind: type) -> dict[str, object]:
     return {each.name: empty.get(str(each.type), ()) for each in dataclasses.fields(kind)}
 
 
+def blank_struct(kind: type[msgspec.Struct]) -> dict[str, object]:
+    """Empty values for the fields of a record that have no default."""
+    empty: dict[object, object] = {str: "", int: 0, bool: False}
+    fields = msgspec.structs.fields(kind)
+    return {each.name: empty.get(each.type, ()) for each in fields if each.required}
+
+
 def led(**known: object) -> NodeStatus:
     """What leader a1 of the small topology says; everything in sync and quiet unless told."""
     said = {
@@ -59,8 +66,8 @@ def seen(leader: NodeStatus | None, *reported_ms: int) -> Sight:
     """A small cluster at 10,000 ms on the clock, with coordinators that reported at these times."""
     coordinators = tuple(Coordinator(f"c{n}", f"p{n}") for n in range(len(reported_ms)))
     reports = tuple(
-        ReportRecord(
-            f"p{n}", f"c{n}", 1, at_ms, "manual", 5, "a", 0, False, "a1", 7, 0, (), "", True, 0
+        msgspec.convert(
+            {**blank_struct(ReportRecord), "place": f"p{n}", "at_ms": at_ms}, ReportRecord
         )
         for n, at_ms in enumerate(reported_ms)
     )
