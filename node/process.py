@@ -24,6 +24,7 @@ from node.core.inputs import HandoverAsked, PeerRefused, Received
 from node.core.leader import Leader
 from node.core.messages import Message
 from node.core.outputs import Event
+from node.core.silent import Silent
 from node.driver.archive import Archive
 from node.driver.driver import Driver
 from node.driver.engine import QuorumLog
@@ -45,6 +46,9 @@ RECORDED = frozenset(
 )
 """Events of the core that operators find in etcd, not only in the node's own log."""
 
+
+PUBLISH_S = 5.0
+"""How often the node's record in etcd is brought up to date; each costs a write there."""
 
 DISK_FULL = 75
 """Exit code of a node that stopped for want of room on its disk (EX_TEMPFAIL of sysexits.h)."""
@@ -167,7 +171,11 @@ class Node:
             )
             for note in self._recovered.notes:
                 self._journal.say("recovered", note)
-            await self._until_told(session)
+            publishing = asyncio.ensure_future(self._publish(session))
+            try:
+                await self._until_told(session)
+            finally:
+                publishing.cancel()
             await self._hand_over()
         except (ListenError, OSError, UnsupportedVersion) as problem:
             print(f"refused to start: {problem}", file=sys.stderr)
@@ -262,6 +270,14 @@ class Node:
             self._exit_code = 1
         for waiting in (told, standing):
             waiting.cancel()
+
+    async def _publish(self, session: Session) -> None:
+        """Keep what etcd says of this node near the truth: for people, when nobody can be asked."""
+        while True:
+            await asyncio.sleep(PUBLISH_S)
+            role = self._driver.replica.role
+            health = "ready" if not isinstance(role, Silent) else f"silent: {role.reason}"
+            session.publish(self._driver.replica.state.log.last_index, health)
 
     async def _hand_over(self) -> None:
         """A planned stop of the leader is a planned change of leader (H1): nobody is refused."""

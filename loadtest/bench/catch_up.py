@@ -22,15 +22,18 @@ from deploy.topology import Topology
 from loadtest.bench import load
 from loadtest.bench.beat import Beat, beat
 from loadtest.bench.grounds import await_whole, of_its_own
-from loadtest.bench.intake import Gap, Look, Moments, NeverCaughtUp, Return, returned
+from loadtest.bench.intake import Gap, Look, Moments, NeverCaughtUp, Return, Size, returned
 from loadtest.bench.load import BenchError
 from loadtest.bench.rounds import prefix_of
 from node.rpc.server import open_channel
 from proto import settlement_pb2 as pb
 
 LOOK_EVERY_S: Final = 0.02
+SIZE_EVERY_S: Final = 0.005  # a small snapshot is there in a tenth of a second
 WITHIN_S: Final = 120.0
-SNAPSHOT_FILES: Final = "**/*.part"  # below a node's data folder; see node/store/snapshots.py
+SNAPSHOT_FILES: Final = (
+    "disk/snapshots/*.part"  # below a node's data folder; see node/store/snapshots.py
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,8 @@ class _Play:
                 stop.set()
                 await asyncio.gather(paying, return_exceptions=True)
         try:
-            return returned(looks, missed, moments, beats)
+            sizes = [each for each in looking.sizes if each.at_s >= moments.return_s]
+            return returned(looks, sizes, missed, moments, beats)
         except NeverCaughtUp as problem:
             raise BenchError(f"{node}: {problem}") from problem
 
@@ -195,6 +199,7 @@ class _Looking:
         self._leader = leader
         self._node = node
         self._folder = folder
+        self.sizes: list[Size] = []
 
     async def status(self) -> NodeStatus:
         """The leader's status. Raises `BenchError` if it does not lead any more."""
@@ -213,7 +218,6 @@ class _Looking:
             acked,
             status.last_index,
             any(each.partition("/")[0] == self._node for each in members),
-            sum(_size(path) for path in self._folder.glob(SNAPSHOT_FILES)),
         )
 
     async def until(self, enough: Callable[[Look], bool]) -> list[Look]:
@@ -223,9 +227,16 @@ class _Looking:
         while not enough(looks[-1]):
             if time.monotonic() >= deadline:
                 raise BenchError(f"{self._node} is not back after {WITHIN_S:.0f} s: {looks[-1]}")
-            await asyncio.sleep(LOOK_EVERY_S)
+            until = perf_counter() + LOOK_EVERY_S
+            while perf_counter() < until:
+                self.sizes.append(self._size())
+                await asyncio.sleep(SIZE_EVERY_S)
             looks.append(await self.look())
         return looks
+
+    def _size(self) -> Size:
+        files = self._folder.glob(SNAPSHOT_FILES)
+        return Size(perf_counter(), sum(_size(path) for path in files))
 
 
 def away_node(topology: Topology, leader: NodeStatus) -> str:

@@ -18,7 +18,7 @@ class NeverCaughtUp(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the leader said at one moment (`perf_counter` seconds), and the snapshot's bytes so far.
+    """What the leader said at one moment (`perf_counter` seconds).
 
     `acked`: the entry up to which the node has acknowledged; `last`: the leader's own last one.
     """
@@ -27,12 +27,19 @@ class Look:
     acked: int
     last: int
     counted: bool
-    snapshot_bytes: int = 0
 
     @property
     def near(self) -> bool:
         """Has the node taken in all but what is on its way?"""
         return self.last - self.acked <= NEAR
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much of a snapshot was there at one moment (`perf_counter` seconds), in bytes."""
+
+    at_s: float
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +94,14 @@ class Return:
         return asdict(self)
 
 
-def returned(looks: Sequence[Look], missed: Gap, moments: Moments, beats: Sequence[Beat]) -> Return:
-    """The figures of one return; `looks` begin when the node's process was started.
+def returned(
+    looks: Sequence[Look],
+    sizes: Sequence[Size],
+    missed: Gap,
+    moments: Moments,
+    beats: Sequence[Beat],
+) -> Return:
+    """The figures of one return; `looks` and `sizes` begin when its process was started.
 
     Raises `NeverCaughtUp` where the node did not take in anything, or was never counted again.
     """
@@ -103,9 +116,9 @@ def returned(looks: Sequence[Look], missed: Gap, moments: Moments, beats: Sequen
     counted = next((look for look in looks[first:] if look.counted), None)
     if near is None or counted is None:
         raise NeverCaughtUp(f"the node came to entry {looks[-1].acked} of {looks[-1].last}")
-    fetched = transfer(looks)
+    fetched = transfer(sizes)
     entries_s = (near.acked - begin.acked) / (near.at_s - begin.at_s)
-    work_s = _work_begins(looks, begin)
+    work_s = _work_begins(sizes, begin)
     return Return(
         missed=missed,
         first_s=work_s - moments.return_s,
@@ -121,26 +134,23 @@ def returned(looks: Sequence[Look], missed: Gap, moments: Moments, beats: Sequen
     )
 
 
-def _work_begins(looks: Sequence[Look], begin: Look) -> float:
+def _work_begins(sizes: Sequence[Size], begin: Look) -> float:
     """When the node began to take in: the snapshot's first byte, or the last look before an ack."""
-    bytes_seen = [look.at_s for look in looks if look.snapshot_bytes]
+    bytes_seen = [each.at_s for each in sizes if each.size_bytes]
     return min([begin.at_s, *bytes_seen[:1]])
 
 
-def transfer(looks: Sequence[Look]) -> Transfer | None:
-    """The snapshot as seen growing; None where none was seen in at least two sizes."""
-    grown = [
-        look
-        for before, look in zip([None, *looks], looks, strict=False)
-        if look.snapshot_bytes and (before is None or look.snapshot_bytes > before.snapshot_bytes)
-    ]
+def transfer(sizes: Sequence[Size]) -> Transfer | None:
+    """The snapshot as seen growing; None where it was not seen in at least two sizes."""
+    grown: list[Size] = []
+    for each in sizes:
+        if each.size_bytes > (grown[-1].size_bytes if grown else 0):
+            grown.append(each)
     if len(grown) < 2:
         return None
     first, last = grown[0], grown[-1]
     seconds = last.at_s - first.at_s
-    return Transfer(
-        last.snapshot_bytes, seconds, (last.snapshot_bytes - first.snapshot_bytes) / seconds
-    )
+    return Transfer(last.size_bytes, seconds, (last.size_bytes - first.size_bytes) / seconds)
 
 
 def spread(returns: Sequence[Return], of: str) -> Spread:

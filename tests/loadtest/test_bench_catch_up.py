@@ -17,7 +17,7 @@ from loadtest.bench import load, show
 from loadtest.bench.beat import Beat, Waits, beat
 from loadtest.bench.catch_up import CatchUp, away_node
 from loadtest.bench.grounds import lacking, named
-from loadtest.bench.intake import Gap, Look, Moments, NeverCaughtUp, Transfer, returned
+from loadtest.bench.intake import Gap, Look, Moments, NeverCaughtUp, Size, Transfer, returned
 from loadtest.bench.load import BenchError
 from node.rpc.server import open_channel
 from tests.deploy import small
@@ -124,7 +124,7 @@ def test_a_return_from_the_log_is_timed_from_the_first_entry_missed_to_the_last(
         Look(32.5, 1205, 1206, True),
     ]
     payments = beats((1.0, 10.0), (30.5, 80.0), (31.2, 40.0), (32.4, 60.0), (40.0, 11.0))
-    found = returned(looks, MISSED, MOMENTS, payments)
+    found = returned(looks, [], MISSED, MOMENTS, payments)
     assert (found.first_s, found.caught_up_s, found.counted_s) == (1.0, 2.0, 2.5)
     assert found.entries_s == 1001.0
     assert found.settlements_s == 5005.0
@@ -138,13 +138,18 @@ def test_a_return_from_the_log_is_timed_from_the_first_entry_missed_to_the_last(
 def test_a_snapshot_is_timed_from_its_first_byte_seen_to_its_last() -> None:
     looks = [
         Look(30.0, 200, 1200, False),
-        Look(31.0, 200, 1200, False, 1_000_000),
-        Look(32.0, 200, 1200, False, 5_000_000),
-        Look(33.0, 200, 1200, False, 5_000_000),  # checked and put in place
+        Look(33.9, 200, 1200, False),
         Look(34.0, 1199, 1201, False),
         Look(34.2, 1201, 1202, True),
     ]
-    found = returned(looks, MISSED, MOMENTS, [])
+    sizes = [
+        Size(30.0, 0),
+        Size(31.0, 1_000_000),
+        Size(32.0, 5_000_000),
+        Size(33.0, 5_000_000),  # being checked
+        Size(33.5, 0),  # put in place
+    ]
+    found = returned(looks, sizes, MISSED, MOMENTS, [])
     assert found.snapshot == Transfer(5_000_000, 1.0, 4_000_000.0)
     assert found.first_s == 1.0
     assert found.counted_s == pytest.approx(4.2)
@@ -162,7 +167,7 @@ def test_a_snapshot_is_timed_from_its_first_byte_seen_to_its_last() -> None:
 )
 def test_a_node_that_is_not_back_gives_no_figures(looks: list[Look], why: str) -> None:
     with pytest.raises(NeverCaughtUp, match=why):
-        returned(looks, MISSED, MOMENTS, [])
+        returned(looks, [], MISSED, MOMENTS, [])
 
 
 async def test_the_steady_load_is_timed_from_its_intended_start_and_stops() -> None:
@@ -186,11 +191,11 @@ async def test_a_refusal_ends_the_steady_load() -> None:
 
 def test_the_tables_say_what_was_measured() -> None:
     looks = [Look(30.0, 200, 1200, False), Look(31.0, 1200, 1200, True)]
-    grown = [Look(30.0, 200, 1200, False, 10), Look(30.5, 200, 1200, False, 1_000_010), looks[-1]]
+    sizes = [Size(30.0, 10), Size(30.5, 1_000_010)]
     found = CatchUp(
         150.0,
-        [returned(looks, MISSED, MOMENTS, beats((31.5, 12.0)))],
-        [returned(grown, MISSED, MOMENTS, [])],
+        [returned(looks, [], MISSED, MOMENTS, beats((31.5, 12.0)))],
+        [returned(looks, sizes, MISSED, MOMENTS, [])],
     )
     table = "\n".join(show.catch_up(found))
     assert "1 returns at 150 payments a second" in table

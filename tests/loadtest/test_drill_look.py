@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
+from rich.console import Console
 
 from deploy.control import NodeStatus, PeerStatus
+from deploy.lab.netns.enter import GroundRefused
+from deploy.lab.netns.network import Network
+from deploy.lab.netns.plan import PlanError
 from deploy.topology import Topology
+from loadtest.drill import grounds
 from loadtest.drill.admissions import Admissions
 from loadtest.drill.catalogue import find
-from loadtest.drill.grounds import CannotBeDone, Loopback, ground_of, terminals_command
+from loadtest.drill.grounds import (
+    CannotBeDone,
+    Loopback,
+    Namespaces,
+    ground_of,
+    terminals_command,
+)
 from loadtest.drill.lookout import fulfils, in_words, installed, together
+from loadtest.drill.runner import Played
 from loadtest.drill.services import one_of_each
+from loadtest.drill.show import show_repeats
 from loadtest.drill.steps import Await
+from loadtest.drill.verdict import DrillVerdict, Ruling
 from loadtest.request import Service
-from tests.deploy.small import topology
+from tests.deploy.small import topology, two_sites
+from tests.loadtest.test_drill_parts import figures
 
 
 def peer(name: str, *, lag: int = 0, connected: bool = True) -> PeerStatus:
@@ -136,3 +154,65 @@ def test_a_network_outside_of_a_private_ground_is_refused_with_the_reason() -> N
         ground_of(find("intersite-cut"), topology()),
     ):
         raise AssertionError("there is no such ground here")
+
+
+def test_a_drill_whose_ground_cannot_be_had_is_refused_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse() -> None:
+        raise GroundRefused("nsenter is not on PATH: install util-linux")
+
+    monkeypatch.setattr(grounds, "enter", refuse)
+    with pytest.raises(CannotBeDone, match="intersite-cut cannot be played here: nsenter"):
+        grounds.go_to(find("intersite-cut"))
+    grounds.go_to(find("leader-crash"))  # needs no other ground
+
+
+class FakeNetwork:
+    """Writes down what is cut; `plan` names the routers as the real one does."""
+
+    def __init__(self) -> None:
+        self.topology = two_sites()
+        self.plan = self
+        self.done: list[str] = []
+
+    def router(self, site: str) -> str:
+        return f"r{site}"
+
+    def cut(self, link: str) -> None:
+        self.done.append(f"cut {link}")
+
+    def isolate(self, site: str) -> None:
+        if site == "moon":
+            raise PlanError("no place 'moon' in this network; expected one of a, b")
+        self.done.append(f"isolate {site}")
+
+    def heal(self) -> None:
+        self.done.append("heal")
+
+
+def test_on_networks_the_links_have_names_and_errors_are_told() -> None:
+    network = FakeNetwork()
+    ground = Namespaces(cast("Network", network))
+    ground.cut_sites()
+    ground.isolate("b")
+    ground.restore()
+    assert network.done == ["cut ra-rb", "isolate b", "heal"]
+    with pytest.raises(CannotBeDone, match="no place 'moon'"):
+        ground.isolate("moon")
+
+
+def test_repeats_are_told_by_least_median_and_greatest() -> None:
+    told = io.StringIO()
+    played = [
+        Played(
+            DrillVerdict(Ruling.PASS, (), ()),
+            replace(figures(), longest_gap_ms=gap, longest_wait_ms=2 * gap),
+            Path(),
+        )
+        for gap in (30.0, 10.0, 20.0)
+    ]
+    show_repeats(Console(file=told, width=200), played)
+    assert "3 of 3 passed" in told.getvalue()
+    assert "settle: min 10 ms, median 20 ms, max 30 ms" in told.getvalue()
+    assert "disturbed: min 20 ms, median 40 ms, max 60 ms" in told.getvalue()

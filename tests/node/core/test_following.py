@@ -297,6 +297,14 @@ def test_T2_an_older_view_of_the_leader_key_is_ignored() -> None:
     assert not silence(solo, 300)
 
 
+def test_T2_a_late_word_of_a_key_that_is_known_to_be_gone_does_not_bring_it_back() -> None:
+    """After a restart: etcd says that nobody leads, then an Append of before comes in."""
+    solo = Solo(promised=9)
+    solo.feed(LeaderSeen(0, "", "", 16))
+    solo.hear(A2, append(15))
+    assert solo.next_campaign().suspected == 0
+
+
 def test_T2_an_append_of_an_older_epoch_is_no_sign_of_life_of_the_newer_holder() -> None:
     """a3 wins and dies before its Fence arrives; a2 goes on a while: a3 must still be suspected."""
     solo = Solo()

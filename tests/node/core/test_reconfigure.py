@@ -357,6 +357,22 @@ def test_S6_an_admission_needs_an_acknowledgement_of_this_epoch() -> None:
     assert [change.configuration for change in requests] == [CONFIGURATION]
 
 
+def test_S6_nobody_is_admitted_who_lacks_epoch_start() -> None:
+    """All that is known to be committed is of older epochs: having that is not enough."""
+    solo = Solo(configuration=PAIR)
+    attempt = solo.campaign().attempt
+    solo.feed(Won(attempt, 10, PAIR, REVISION))
+    solo.persist()
+    solo.hear(A2, Promise(10, 0, 0, 0))
+    solo.persist()
+    for _ in range(20):
+        solo.tick(50)
+        for peer in (A2, A3):
+            solo.hear(peer, Ack(10, solo.leader.round, 0))
+    assert solo.leader.peers["a3"].close
+    assert solo.leader.change is None
+
+
 def test_S6_a_lost_disk_is_replaced_one_replica_for_another() -> None:
     world = World(THREE)
     world.elect("a1")

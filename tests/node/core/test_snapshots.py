@@ -7,6 +7,7 @@ import pytest
 from node.core import Timings
 from node.core.inputs import (
     Applied,
+    LeaderSeen,
     Loaded,
     Persisted,
     Proposed,
@@ -96,6 +97,9 @@ def test_M4_an_offer_of_another_epoch_than_the_promised_one_is_not_fetched() -> 
 def test_M4_what_the_log_has_already_is_not_fetched() -> None:
     assert not offered(Solo(TEN, promised=5)).fetch_snapshot
     assert not offered(Solo(TEN, promised=5, applied=10)).fetch_snapshot
+    longer = Solo((), base=chain(*[5] * 14)[13], promised=5, applied=14)
+    longer.hear(A2, append(7))
+    assert not offered(longer).fetch_snapshot
 
 
 def test_M4_a_snapshot_older_than_what_is_committed_here_is_not_installed() -> None:
@@ -402,7 +406,10 @@ def test_T5_a_log_that_begins_after_the_own_end_cannot_be_taken_and_another_must
     out = fetching_from(Promise(10, 5, 10, 10, 8), solo)
     assert out.ask_registry == [Resign(10)]
     assert solo.replica.role.role == "follower"
-    assert not solo.tick(100).ask_registry
+    solo.feed(LeaderSeen(0, "", "", 11))
+    begun = solo.now
+    assert solo.next_campaign()
+    assert solo.now - begun >= solo.state.timings.suspicion_ms
 
 
 def test_T5_such_a_donor_is_passed_over_if_a_quorum_remains_without_it() -> None:

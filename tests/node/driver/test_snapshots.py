@@ -68,7 +68,7 @@ class Stage:
 
     async def until_fed(self) -> Input:
         async with asyncio.timeout(5):
-            while not self.fed:
+            while not self.fed:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
         return self.fed.pop()
 
