@@ -134,7 +134,8 @@ class Leader:
             peer.pursue(self.state.commit, now)
         # Who was sent an Append lately needs no empty one (M3).
         quiet = now - self.state.timings.heartbeat_ms
-        self._beat([peer for peer in self.peers.values() if peer.sent_at <= quiet], now)
+        asked = self.reads.next_round > self.round  # then everybody's answer is wanted (R1)
+        self._beat([p for p in self.peers.values() if asked or p.sent_at <= quiet], now)
         self._prove_reads(now)
         self._feed(now)
         keeping.tend(self, now)

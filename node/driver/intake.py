@@ -20,7 +20,7 @@ from node.ledger.admission import Refusal
 from node.ledger.commands import Command, Receipt, encode_batch
 from node.ledger.refusals import RefusalKind, refusal
 
-PACED_FROM = 16
+PACED_FROM = 2
 """A recent batch of so many commands says that more are coming: the next waits its interval."""
 
 FULL_AT = 64
