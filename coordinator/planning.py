@@ -29,7 +29,7 @@ def plan(configuration: Configuration, to: str) -> Configuration:
     members = configuration.in_sync[to]
     copies_min = configuration.copies_min
     if majority(len(members)) < copies_min:
-        counting = _replicas(len(members), "counts", "count")
+        counting = _replicas(len(members))
         raise SwitchRefused(
             f"site {to} is not in sync: {counting} there, a switch needs {_least(copies_min)} "
             f"(copies_min {copies_min}); "
@@ -39,12 +39,16 @@ def plan(configuration: Configuration, to: str) -> Configuration:
 
 
 def plan_with_loss(
-    configuration: Configuration, to: str, survivors: Set[ReplicaId]
+    configuration: Configuration,
+    to: str,
+    survivors: Set[ReplicaId],
+    others: Set[ReplicaId] = frozenset(),
 ) -> Configuration:
-    """`configuration` with `to` active and `survivors` as its set; every other disk is given up.
+    """`configuration` with `to` active and `survivors` as its set; the old site's disks given up.
 
-    Raises `SwitchRefused` as `plan` does, where nothing needs to be lost, and for survivors that
-    cannot carry the site.
+    `others`: disks of the old site that did not count, but may hold what is given up. With fewer
+    survivors than make `copies_min` copies nothing is settled until more have caught up (S6).
+    Raises `SwitchRefused` as `plan` does, and where nothing needs to be lost.
     """
     _other(configuration, to)
     members = configuration.in_sync[to]
@@ -56,12 +60,8 @@ def plan_with_loss(
     unfit = sorted(str(replica) for replica in survivors & (former | configuration.given_up))
     if unfit:
         raise SwitchRefused(f"not disks that site {to} can begin with: {', '.join(unfit)}")
-    if majority(len(survivors)) < configuration.copies_min:
-        raise SwitchRefused(
-            f"{_replicas(len(survivors), 'answers', 'answer')} in site {to}, a promotion needs "
-            f"{_least(configuration.copies_min)} (copies_min {configuration.copies_min}): "
-            "start more of its nodes"
-        )
+    if not survivors:
+        raise SwitchRefused(f"no replica answers in site {to}: start its nodes first")
     try:
         return replace(
             configuration,
@@ -69,7 +69,7 @@ def plan_with_loss(
             in_sync={
                 site: frozenset(survivors if site == to else ()) for site in configuration.in_sync
             },
-            given_up=configuration.given_up | former,
+            given_up=configuration.given_up | former | (others - survivors),
         )
     except ConfigurationError as problem:
         raise SwitchRefused(str(problem)) from problem
@@ -90,6 +90,6 @@ def _least(copies_min: int) -> int:
     return max(1, 2 * (copies_min - 1))
 
 
-def _replicas(count: int, one: str, many: str) -> str:
-    """How many replicas do something: `one` for a single one and for none, else `many`."""
-    return f"{count} replicas {many}" if count > 1 else f"{count or 'no'} replica {one}"
+def _replicas(count: int) -> str:
+    """How many replicas count."""
+    return f"{count} replicas count" if count > 1 else f"{count or 'no'} replica counts"

@@ -25,7 +25,7 @@ from coordinator.keyvalue import (
     Unchanged,
 )
 from coordinator.planning import SwitchRefused, plan, plan_with_loss
-from coordinator.records import EventRecord, Keys
+from coordinator.records import EventRecord, Keys, LeaderRecord
 from coordinator.registry import Registry
 
 __all__ = [
@@ -34,7 +34,9 @@ __all__ = [
     "plan",
     "plan_with_loss",
     "promote_with_loss",
+    "return_key",
     "switch",
+    "take_key",
 ]
 
 _ATTEMPTS: Final = 5
@@ -83,33 +85,67 @@ async def switch(
     return await _send(registry, keys, pair.mod_revision, planned, event)
 
 
+async def take_key(registry: Registry, cluster: str, site: str, by: str) -> int:
+    """Take the leader key away from whoever holds it; its revision is the epoch to fence with (X4).
+
+    As long as the key stays there nobody leads anew, which `promote_with_loss` then relies on. Left
+    behind, it is suspected and replaced like that of any silent leader. Raises `RegistryError`.
+    """
+    record = LeaderRecord("", "", site, "", f"promotion/{by}/{secrets.token_hex(8)}")
+    key = Keys(cluster).leader
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return await registry.put(key, record.to_json())
+        except OutcomeUnknown:
+            # Written twice it has another revision: the second is the one to fence with.
+            if attempt == _ATTEMPTS:
+                raise
+            await asyncio.sleep(_PAUSE_S)
+    raise AssertionError("the last attempt returns or raises")
+
+
+async def return_key(registry: Registry, cluster: str, epoch: int) -> None:
+    """Give the leader key taken at `epoch` free, if it is still that. Raises `RegistryError`."""
+    key = Keys(cluster).leader
+    await registry.transact((Unchanged(key, epoch),), (Delete(key),))
+
+
 async def promote_with_loss(
     registry: Registry,
     cluster: str,
     revision: int,
     configuration: Configuration,
     *,
+    epoch: int,
     by: str,
     why: str,
 ) -> Switched:
     """Put what `plan_with_loss` made of the configuration at `revision` (X4).
 
-    The caller has fenced a takeover quorum of the old site, or a person has confirmed that it is
-    off; nothing here can. Raises as `switch` does.
+    The caller has taken the leader key at `epoch` (`take_key`), and fenced a takeover quorum of the
+    old site at it, or a person has confirmed that the site is off; nothing here can. Refused if the
+    key changed hands since: the old site may have settled. Raises as `switch` does.
     """
+    keys = Keys(cluster)
     event = _event("promotion-with-loss", by, configuration.active_site, why)
-    return await _send(registry, Keys(cluster), revision, configuration, event)
+    held = Unchanged(keys.leader, epoch)
+    return await _send(registry, keys, revision, configuration, event, held)
 
 
 async def _send(
-    registry: Registry, keys: Keys, revision: int, planned: Configuration, event: EventRecord
+    registry: Registry,
+    keys: Keys,
+    revision: int,
+    planned: Configuration,
+    event: EventRecord,
+    *more: Unchanged,
 ) -> Switched:
     """The guarded transaction. After an unknown outcome it is sent again, which is the read too.
 
     Its guard lets one copy win at most, and where it fails the event tells whether a copy did.
     """
     note = keys.event(event.at_ms, event.source, secrets.token_hex(8))
-    guards = (Unchanged(keys.configuration, revision),)
+    guards = (Unchanged(keys.configuration, revision), *more)
     make = (
         Put(keys.configuration, planned.to_json()),
         Delete(keys.leader),
@@ -146,6 +182,8 @@ def _overtaken(planned: Configuration, revision: int, found: KeyValue | None) ->
         active = Configuration.from_json(found.value).active_site
     except ConfigurationError:
         active = ""
+    if found.mod_revision == revision:
+        return "another leader was elected in between: look again"
     if active == planned.active_site:
         return f"somebody else made site {active} the active one, at revision {found.mod_revision}"
     return _moved_on(revision, found.mod_revision)

@@ -15,13 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-import msgspec
-
 from coordinator import switching
 from coordinator.configuration import Configuration, ReplicaId, is_takeover_quorum, majority
 from coordinator.keyvalue import RegistryError
 from coordinator.recording import record
-from coordinator.records import EventRecord, Keys
+from coordinator.records import EventRecord
 from coordinator.switching import Switched, SwitchRefused
 from deploy import lost, written
 from deploy.answers import Fenced
@@ -62,11 +60,14 @@ class Promoted:
 
 @dataclass(frozen=True, slots=True)
 class _Fencing:
-    """What the replicas of both sites vowed at `epoch`: node to answer, without the silent ones."""
+    """What the replicas of both sites vowed: node to answer, without the silent ones."""
 
-    epoch: int
     old: Mapping[str, Fenced]
     new: Mapping[str, Fenced]
+
+
+class _Overtaken(Exception):
+    """Something changed in between: look again."""
 
 
 class Promotion:
@@ -90,36 +91,57 @@ class Promotion:
         self._stamp = time.strftime("%Y%m%d-%H%M%S")
         self._keep = keep
         self._say = say
+        self._vouched = False
 
     def run(self) -> Promoted:
-        """Show, ask, fence, promote, fence again. Raises `SwitchRefused`, `RegistryError`."""
+        """Show, ask, fence, promote, list. Raises `SwitchRefused`, `RegistryError`."""
         check_site(self._topology, self._to)
         configuration, _ = self._configuration()
         old = configuration.active_site
         self._show(old)
         if not self._person.gives_up(self._to):
             raise SwitchRefused(f"not confirmed: site {old} stays active, nothing was given up")
-        vouched = False
         for attempt in range(1, _ROUNDS + 1):
-            fencing = self._fence(old)
+            try:
+                return self._round(old)
+            except _Overtaken as problem:
+                if attempt == _ROUNDS:
+                    raise SwitchRefused(str(problem)) from problem
+                self._say(f"again: {problem}")
+        raise AssertionError("the last round returns or raises")
+
+    def _round(self, old: str) -> Promoted:
+        """With the leader key in our hand nobody leads anew, so after the fence nothing is settled
+        that is not in the list. The list may take long and the key must not: it comes last.
+        """
+        epoch = self._take_key()
+        try:
+            fencing = self._fence(epoch)
             configuration, revision = self._configuration()
             fenced = self._is_fenced(configuration, fencing)
-            if not fenced and not vouched:
-                vouched = self._vouch(old, fencing)
+            if not fenced and not self._vouched:
+                self._vouch(old, fencing)
             ends = choose(fencing.new, configuration.given_up)
             if ends is None:
                 raise SwitchRefused(f"no replica of site {self._to} answers: start its nodes first")
-            planned = switching.plan_with_loss(configuration, self._to, ends.survivors)
-            found = self._list(old, fencing, ends)
-            try:
-                switched = self._promote(revision, planned, found, ends, fenced=fenced)
-            except SwitchRefused as problem:
-                if attempt == _ROUNDS:
-                    raise
-                self._say(f"again: {problem}")
-                continue
-            return self._finish(old, switched, fencing, ends, found, fenced=fenced)
-        raise AssertionError("the last round returns or raises")
+            planned = switching.plan_with_loss(
+                configuration, self._to, ends.survivors, self._disks(old)
+            )
+            switched = self._promote(revision, epoch, planned, ends, fenced=fenced)
+        except BaseException:
+            self._return_key(epoch)
+            raise
+        found = self._list(old, fencing, ends)
+        given = found.words() if found else "what cannot be listed: nobody there can be asked"
+        self._record(f"site {self._to} was promoted without {given}")
+        return Promoted(
+            old,
+            self._to,
+            switched.revision,
+            tuple(sorted(map(str, ends.survivors))),
+            fenced,
+            found,
+        )
 
     # Step by step
 
@@ -177,27 +199,37 @@ class Promotion:
             f"index {last.last_index}, and may have gone further."
         )
 
-    def _fence(self, old: str) -> _Fencing:
-        """Ask every replica for a vow at the revision of a record written for that."""
-        for _ in range(_ROUNDS):
-            epoch = self._new_epoch()
-            found = self._vows(epoch)
-            if all(each.promised for each in found.values()):
-                break  # otherwise somebody won a later epoch in between
-        sites = {name: self._topology.site_of(name) for name in found}
-        vowed = {name: each for name, each in found.items() if each.promised}
-        return _Fencing(
-            epoch,
-            {name: each for name, each in vowed.items() if sites[name] == old},
-            {name: each for name, each in vowed.items() if sites[name] == self._to},
+    def _take_key(self) -> int:
+        return written.ask(
+            self._topology,
+            lambda registry: switching.take_key(
+                registry, self._topology.cluster, self._to, self._by
+            ),
         )
 
-    def _new_epoch(self) -> int:
-        note = {"by": self._by, "at_ms": _now_ms(), "why": f"promotion of site {self._to}"}
-        key = f"{Keys(self._topology.cluster).prefix}fence"
-        return written.ask(
-            self._topology, lambda registry: registry.put(key, msgspec.json.encode(note))
+    def _return_key(self, epoch: int) -> None:
+        """So that the old site can go on at once; it would find out by itself, but later."""
+        with suppress(RegistryError):
+            written.ask(
+                self._topology,
+                lambda registry: switching.return_key(registry, self._topology.cluster, epoch),
+            )
+
+    def _fence(self, epoch: int) -> _Fencing:
+        """Ask every replica for a vow at the revision of the key in our hand."""
+        found = self._vows(epoch)
+        if not all(each.promised for each in found.values()):
+            raise _Overtaken("somebody won a later epoch in between")
+        sites = {name: self._topology.site_of(name) for name in found}
+        return _Fencing(
+            {name: each for name, each in found.items() if sites[name] != self._to},
+            {name: each for name, each in found.items() if sites[name] == self._to},
         )
+
+    def _disks(self, site: str) -> frozenset[ReplicaId]:
+        """What etcd knows of the disks of a site, whether they count or not."""
+        nodes = written.read(self._topology).nodes
+        return frozenset(ReplicaId(each.node, each.disk) for each in nodes if each.site == site)
 
     def _vows(self, epoch: int) -> dict[str, Fenced]:
         def ask(endpoint: str) -> Fenced | None:
@@ -214,7 +246,7 @@ class Promotion:
         vowed = {ReplicaId(node, each.disk_id) for node, each in fencing.old.items()}
         return is_takeover_quorum(configuration, configuration.active_site, vowed)
 
-    def _vouch(self, old: str, fencing: _Fencing) -> bool:
+    def _vouch(self, old: str, fencing: _Fencing) -> None:
         self._say(
             f"{len(fencing.old) or 'none'} of the replicas of site {old} vowed to settle nothing "
             f"more, which is too few: if it runs, it may settle on, and that would be lost as well"
@@ -223,7 +255,7 @@ class Promotion:
             raise SwitchRefused(
                 f"not confirmed that site {old} is off: it stays active, nothing was given up"
             )
-        return True
+        self._vouched = True
 
     def _list(self, old: str, fencing: _Fencing, ends: Ends) -> Lost | None:
         """From the old site's replica that knows of the most; None if none can be asked."""
@@ -243,59 +275,32 @@ class Promotion:
             return lost.write(after_index, control.since(after_index, timeout_s=_LIST_S), path)
 
     def _promote(
-        self, revision: int, planned: Configuration, found: Lost | None, ends: Ends, *, fenced: bool
+        self, revision: int, epoch: int, planned: Configuration, ends: Ends, *, fenced: bool
     ) -> Switched:
-        given = found.words() if found else f"a list could not be made; {self._to} has {ends.index}"
         safe = "fenced" if fenced else f"confirmed to be off by {self._by}"
-        why = f"{self._by} promotes site {self._to} with loss; the other is {safe}; lost: {given}"
-        return written.ask(
-            self._topology,
-            lambda registry: switching.promote_with_loss(
-                registry, self._topology.cluster, revision, planned, by=self._by, why=why
-            ),
+        why = (
+            f"{self._by} promotes site {self._to} with loss, from index {ends.index}; the other is "
+            f"{safe}"
         )
+        cluster = self._topology.cluster
+        try:
+            return written.ask(
+                self._topology,
+                lambda registry: switching.promote_with_loss(
+                    registry, cluster, revision, planned, epoch=epoch, by=self._by, why=why
+                ),
+            )
+        except SwitchRefused as problem:
+            raise _Overtaken(str(problem)) from problem
 
-    def _finish(
-        self,
-        old: str,
-        switched: Switched,
-        fencing: _Fencing,
-        ends: Ends,
-        found: Lost | None,
-        *,
-        fenced: bool,
-    ) -> Promoted:
-        """Between the first fence and the promotion the old site may have elected again, and
-        settled; after it nobody there can win, so a second fence ends that, and the list is final.
-        """
-        self._vows(switched.revision)
-        statuses = readiness.statuses(self._endpoints(), 1.0)
-        there = [each for each in statuses.values() if each and each.site == old]
-        donor = max(there, key=lambda each: each.commit_index, default=None)
-        known = max((each.commit_index for each in fencing.old.values()), default=0)
-        if donor is not None and donor.commit_index > known:
-            with suppress(ControlError):
-                found = self._list_from(donor.node, ends.commit_index, old)
-                self._record(f"the final list: site {self._to} lacks {found.words()}", switched)
-        return Promoted(
-            old,
-            self._to,
-            switched.revision,
-            tuple(sorted(map(str, ends.survivors))),
-            fenced,
-            found,
-        )
-
-    def _record(self, why: str, switched: Switched) -> None:
-        event = EventRecord(_now_ms(), self._by, self._to, "given-up", 0, 0, why)
-        with suppress(RegistryError):
+    def _record(self, why: str) -> None:
+        event = EventRecord(time.time_ns() // 1_000_000, self._by, self._to, "given-up", 0, 0, why)
+        try:
             written.ask(
                 self._topology, lambda registry: record(registry, self._topology.cluster, event)
             )
+        except RegistryError as problem:
+            self._say(f"not on record in etcd ({problem}): {why}")
 
     def _endpoints(self) -> dict[str, str]:
         return {node.name: node.peers for node in self._topology.nodes}
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

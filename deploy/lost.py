@@ -19,11 +19,16 @@ _APPROVED: Final = 1  # settlement.proto, Outcome
 @dataclass(frozen=True, slots=True)
 class Lost:
     """Settlements above `after_index`: how many, the approved ones among them with their amounts by
-    currency (in minor units), and the file with every one of them, one JSON object a line."""
+    currency (in minor units), and the file with every one of them, one JSON object a line.
+
+    `possible`: requests at the end of that replica's log of which it cannot know whether they were
+    settled; they are in the file, and in no sum.
+    """
 
     after_index: int
     count: int
     approved: int
+    possible: int = 0
     amounts_minor: dict[str, int] = field(default_factory=dict)
     path: Path | None = None
     sha256: str = ""
@@ -31,9 +36,15 @@ class Lost:
     def words(self) -> str:
         """In one sentence, for a person and for the books."""
         sums = ", ".join(f"{name} {total:,}" for name, total in sorted(self.amounts_minor.items()))
+        perhaps = (
+            f", and {self.possible} requests more that may have been settled"
+            if self.possible
+            else ""
+        )
         return (
             f"{self.count} settlements above index {self.after_index}, {self.approved} of them "
-            f"approved ({sums or 'no amount'}); keys in {self.path} (SHA-256 {self.sha256})"
+            f"approved ({sums or 'no amount'}){perhaps}; keys in {self.path} "
+            f"(SHA-256 {self.sha256})"
         )
 
 
@@ -42,7 +53,7 @@ def write(after_index: int, lines: Iterable[str], path: Path) -> Lost:
 
     Raises what reading `lines` raises, and `OSError`; the file is then not there.
     """
-    count = approved = 0
+    count = approved = possible = 0
     amounts: dict[str, int] = {}
     digest = hashlib.sha256()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,6 +64,9 @@ def write(after_index: int, lines: Iterable[str], path: Path) -> Lost:
             data = line.encode() + b"\n"
             file.write(data)
             digest.update(data)
+            if record.get("kind") == "possible":
+                possible += 1
+                continue
             count += 1
             if record.get("outcome") == _APPROVED:
                 approved += 1
@@ -61,4 +75,4 @@ def write(after_index: int, lines: Iterable[str], path: Path) -> Lost:
         file.flush()
         os.fsync(file.fileno())
     incomplete.rename(path)
-    return Lost(after_index, count, approved, amounts, path, digest.hexdigest())
+    return Lost(after_index, count, approved, possible, amounts, path, digest.hexdigest())

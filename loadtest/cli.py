@@ -91,7 +91,7 @@ def run(name: str, repeat: int, rate: float | None, seed: int, topology: str | N
     """
     try:
         wanted = find(name)
-        go_to(wanted)
+        go_to(wanted, click.echo)
     except (DrillError, CannotBeDone) as problem:
         raise click.ClickException(str(problem)) from problem
     console = Console(highlight=False)

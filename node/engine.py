@@ -253,6 +253,7 @@ class Engine(Protocol):
     def since(self, after_index: int) -> AsyncIterator[list[str]]:
         """What was settled above `after_index`: records as `export` has them, some at a time.
 
-        Raises `StorageDown`, at the first step.
+        Then, of kind "possible", the commands that are in the log here and not in the ledger: this
+        replica cannot know whether they were settled. Raises `StorageDown`, at the first step.
         """
         ...

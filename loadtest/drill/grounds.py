@@ -6,11 +6,13 @@ put on its host, and the links that can be cut.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from deploy.lab import etcd_binary
+from deploy.lab.etcd_binary import EtcdRefused
 from deploy.lab.netns.enter import GroundRefused, enter
 from deploy.lab.netns.network import Network, NetworkError
 from deploy.lab.netns.plan import TERMINALS, PlanError
@@ -98,14 +100,16 @@ class Namespaces:
             self.network.heal()
 
 
-def go_to(drill: Drill) -> None:
+def go_to(drill: Drill, say: Callable[[str], None]) -> None:
     """Go where this drill can be played. This may begin the program anew elsewhere, so it is called
-    before anything else is done. Raises `CannotBeDone`.
+    before anything else is done; `say` is told what takes long. Raises `CannotBeDone`.
     """
     if drill.ground is Kind.NETNS:
         try:
+            # Inside there is no way to where packages come from.
+            etcd_binary.find(say=say)
             enter()
-        except GroundRefused as problem:
+        except (EtcdRefused, GroundRefused) as problem:
             raise CannotBeDone(f"{drill.name} cannot be played here: {problem}") from problem
 
 

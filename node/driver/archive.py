@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import msgspec
 
+from node.core.messages import Entry
 from node.engine import AuditReport, AuditUnavailable, StorageDown
+from node.ledger.commands import decode_batch
 from node.store import IndexPassed, Store, StoreClosed, StoreFailed
 
 EXPORT_LINES = 500
 """How many lines of an export travel together."""
+
+
+LOG_BYTES = 4_194_304
+"""How much of the log is read at a time."""
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -74,12 +80,44 @@ class Archive:
 
     async def since(self, after_index: int) -> AsyncIterator[list[str]]:
         """See `node.engine.Engine.since`."""
+        applied = after_index
         async for lines in self.export(0):
-            found = [line for line in lines if _is_record_above(line, after_index)]
+            found: list[str] = []
+            for line in lines:
+                read = msgspec.json.decode(line, type=_Line)
+                if read.kind == "meta":
+                    applied = read.index
+                elif read.kind == "record" and read.index > after_index:
+                    found.append(line)
             if found:
                 yield found
+        # Whoever stands alone cannot know whether the end of its log was settled.
+        first = max(applied, after_index) + 1
+        while entries := await asyncio.to_thread(self._read_log, first):
+            yield [line for entry in entries for line in _possible(entry)]
+            first = entries[-1].index + 1
+
+    def _read_log(self, first: int) -> tuple[Entry, ...]:
+        try:
+            return self._store.read_log(first, LOG_BYTES)
+        except (StoreFailed, StoreClosed) as problem:
+            raise StorageDown(str(problem)) from problem
 
 
-def _is_record_above(line: str, index: int) -> bool:
-    read = msgspec.json.decode(line, type=_Line)
-    return read.kind == "record" and read.index > index
+def _possible(entry: Entry) -> Iterator[str]:
+    """The commands of an entry that is in the log and not in the ledger."""
+    if not entry.payload:
+        return
+    for command in decode_batch(entry.payload).commands:
+        fields = {
+            "kind": "possible",
+            "key": command.key,
+            "terminal": command.terminal,
+            "merchant": command.merchant,
+            "service": command.service,
+            "type": command.type,
+            "amount_minor": command.amount_minor,
+            "currency": command.currency,
+            "index": entry.index,
+        }
+        yield msgspec.json.encode(fields).decode()

@@ -87,7 +87,7 @@ class FakeNode(control_pb2_grpc.ControlServicer):
         self.name = says.node
         self.says = says
         self.asked: list[object] = []
-        self._fenced = fenced
+        self.fenced = fenced
         self.holds = holds
         self._on_switch = on_switch
         self.on_fence: Callable[[int], None] = lambda count: None
@@ -113,11 +113,11 @@ class FakeNode(control_pb2_grpc.ControlServicer):
     ) -> control_pb2.FenceReply:
         """The vow."""
         self.asked.append(request.epoch)
-        if self._fenced is None:
+        if self.fenced is None:
             context.abort(grpc.StatusCode.UNAVAILABLE, "going away")
-        assert self._fenced is not None
+        assert self.fenced is not None
         self.on_fence(len(self.asked))
-        return self._fenced
+        return self.fenced
 
     def Since(
         self, request: control_pb2.SinceRequest, context: grpc.ServicerContext

@@ -104,12 +104,7 @@ def test_promotion_with_loss_asks_for_the_name(etcd: EtcdCluster, home: Path) ->
         assert "Type the name of the site that takes over (b)" in refused.output
         assert "not confirmed" in refused.output
 
-        def second(count: int) -> None:
-            if count == 2:
-                two.leads("b1", 99)
-
-        # The second vow comes after the promotion.
-        two.nodes["b1"].on_fence = second
+        two.nodes["b1"].on_fence = lambda count: two.leads("b1", 99)
         done = run(two, "switch", "--to", "b", "--allow-data-loss", typed="b\n")
         assert done.exit_code == 0, done.output
         assert "site a is given up" in done.output

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from coordinator.configuration import Configuration, ReplicaId
 from coordinator.recording import events
-from coordinator.records import EventRecord, Keys
+from coordinator.records import EventRecord, Keys, LeaderRecord
 from deploy.topology import EtcdMember, Node, Site, Topology
 from deploy.written import Written, ask, read
 from proto import control_pb2
@@ -72,6 +72,12 @@ class Two:
     def events(self) -> list[EventRecord]:
         """What was recorded."""
         return ask(self.topology, lambda registry: events(registry, self.topology.cluster))
+
+    def take_key(self, name: str) -> None:
+        """The node wins the leader key, whoever has it."""
+        record = LeaderRecord(name, f"d{name}", name[0], "", "nonce").to_json()
+        key = Keys(self.topology.cluster).leader
+        ask(self.topology, lambda registry: registry.put(key, record))
 
     def leads(self, name: str, epoch: int) -> None:
         """Another node leads from now on, in an active site of its own."""

@@ -159,13 +159,20 @@ def test_a_network_outside_of_a_private_ground_is_refused_with_the_reason() -> N
 def test_a_drill_whose_ground_cannot_be_had_is_refused_with_the_reason(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    done: list[str] = []
+
     def refuse() -> None:
+        done.append("entering")
         raise GroundRefused("nsenter is not on PATH: install util-linux")
 
+    # Inside the namespaces nothing can be fetched any more.
+    monkeypatch.setattr(grounds.etcd_binary, "find", lambda say: done.append("etcd is here"))
     monkeypatch.setattr(grounds, "enter", refuse)
     with pytest.raises(CannotBeDone, match="intersite-cut cannot be played here: nsenter"):
-        grounds.go_to(find("intersite-cut"))
-    grounds.go_to(find("leader-crash"))  # needs no other ground
+        grounds.go_to(find("intersite-cut"), print)
+    assert done == ["etcd is here", "entering"]
+    grounds.go_to(find("leader-crash"), print)  # needs no other ground
+    assert len(done) == 2
 
 
 class FakeNetwork:
