@@ -166,7 +166,7 @@ def test_a_drill_whose_ground_cannot_be_had_is_refused_with_the_reason(
         raise GroundRefused("nsenter is not on PATH: install util-linux")
 
     # Inside the namespaces nothing can be fetched any more.
-    monkeypatch.setattr(grounds.etcd_binary, "find", lambda say: done.append("etcd is here"))
+    monkeypatch.setattr("deploy.lab.etcd_binary.find", lambda say: done.append("etcd is here"))
     monkeypatch.setattr(grounds, "enter", refuse)
     with pytest.raises(CannotBeDone, match="intersite-cut cannot be played here: nsenter"):
         grounds.go_to(find("intersite-cut"), print)

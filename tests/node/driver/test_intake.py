@@ -62,7 +62,13 @@ def receipt(command: Command, index: int, stamp_ms: int = 1) -> Receipt:
 class Bench:
     """An intake with hands on everything around it."""
 
-    def __init__(self, *, waiting_commands: int = 100, batches_under_way: int = 1) -> None:
+    def __init__(
+        self,
+        *,
+        waiting_commands: int = 100,
+        batches_under_way: int = 1,
+        batch_interval_ms: float = 0.0,
+    ) -> None:
         self.proposed: list[tuple[int, bytes]] = []
         self.accepting = True
         self.clock_ms = 1000
@@ -80,7 +86,7 @@ class Bench:
             waiting_commands=waiting_commands,
             batch_commands=64,
             batches_under_way=batches_under_way,
-            batch_interval_ms=5.0,
+            batch_interval_ms=batch_interval_ms,
         )
 
     def _admit(self, commands: Sequence[Command]) -> list[Receipt | Refusal | None]:
@@ -227,7 +233,7 @@ async def test_H1_while_handing_over_commands_wait_and_go_on_when_it_is_given_up
 
 
 async def test_under_load_the_next_batch_waits_its_interval_and_alone_a_command_does_not() -> None:
-    bench = Bench(batches_under_way=4)
+    bench = Bench(batches_under_way=4, batch_interval_ms=5.0)
     for stan in range(1, PACED_FROM + 1):
         bench.intake.submit(sale(stan))
     await bench.turn()
@@ -238,8 +244,11 @@ async def test_under_load_the_next_batch_waits_its_interval_and_alone_a_command_
     await asyncio.sleep(0.05)
     assert bench.keys(1) == [sale(100).key, sale(101).key]
     bench.intake.submit(sale(102))
-    await bench.turn()
-    assert len(bench.proposed) == 3, "after small batches nothing waits"
+    await asyncio.sleep(0.05)
+    for stan in (103, 104):
+        bench.intake.submit(sale(stan))
+        await bench.turn()
+    assert len(bench.proposed) == 5, "after a batch of one nothing waits"
 
 
 async def test_a_command_whose_caller_has_gone_is_not_proposed() -> None:
