@@ -87,7 +87,8 @@ class Progress:
         if mismatch.round <= self.deaf_until_round:
             return True  # one of several for the same gap
         self.deaf_until_round = round_now
-        self.next = max(mismatch.hint_index, self.match) + 1
+        # The log of a disk that is left behind (X4) may end, or be committed, beyond ours.
+        self.next = min(max(mismatch.hint_index, self.match), self.state.log.last_index) + 1
         self._reached(mismatch.hint_index)
         self.under_way.clear()
         # In doubt, nothing but heartbeats at the match until one of them is answered.

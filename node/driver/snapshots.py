@@ -11,7 +11,13 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from pathlib import Path
 
-from node.core.inputs import Input, SnapshotFetched, SnapshotMade, SnapshotMissed
+from node.core.inputs import (
+    Input,
+    SnapshotFetched,
+    SnapshotMade,
+    SnapshotMissed,
+    StorageFailed,
+)
 from node.core.messages import Offer
 from node.core.outputs import Install
 from node.store import SnapshotDamaged, SnapshotFile, Store, StoreClosed, StoreFailed
@@ -76,8 +82,11 @@ class SnapshotMaker:
 
     def install(self, install: Install) -> None:
         """See `node.driver.ports.Snapshots`."""
-        self._store.install(install, self._part(install.offer))
-        self.words = ""
+        try:
+            self._store.install(install, self._part(install.offer))
+        except OSError as problem:
+            # The core has numbered this write: a later one must not vouch for it (D2).
+            self._feed(StorageFailed(f"the snapshot's file cannot be found: {problem}"))
 
     async def stop(self) -> None:
         """Fetch no more."""
@@ -98,9 +107,9 @@ class SnapshotMaker:
             part = self._part(offer)
             await self._fetch_file(node, offer, part, progress)
             await asyncio.to_thread(self._store.check_snapshot, part, offer)
-        except (FetchFailed, SnapshotDamaged, OSError) as problem:
-            self.words = ""
-            self._feed(SnapshotMissed(offer, str(problem)))
+        except Exception as problem:  # told, whatever it was: else no other would ever be fetched
+            expected = isinstance(problem, FetchFailed | SnapshotDamaged | OSError)
+            self._feed(SnapshotMissed(offer, str(problem) if expected else repr(problem)))
         else:
-            self.words = f"index {offer.index} from {node}: installing"
             self._feed(SnapshotFetched(offer))
+        self.words = ""
