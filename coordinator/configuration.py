@@ -175,15 +175,27 @@ def quorum_index(configuration: Configuration, durable: Mapping[ReplicaId, int])
 
 def switch_refusal(configuration: Configuration, to: str) -> str:
     """Why the active site may not become `to` just now, in words; "" where it may (E5)."""
-    sites = configuration.in_sync
-    if to not in sites:
-        return f"there is no site {to!r}; there are {', '.join(sorted(sites))}"
+    refusal = target_refusal(configuration, to)
+    if refusal:
+        return refusal
+    count, copies_min = len(configuration.in_sync[to]), configuration.copies_min
+    if majority(count) >= copies_min:
+        return ""
+    counting = f"{count} replicas count" if count > 1 else f"{count or 'no'} replica counts"
+    least = max(1, 2 * (copies_min - 1))  # the smallest set whose majority is copies_min
+    return (
+        f"site {to} is not in sync: {counting} there, a switch needs {least} "
+        f"(copies_min {copies_min}); "
+        f"the leader in {configuration.active_site} takes replicas back as they catch up"
+    )
+
+
+def target_refusal(configuration: Configuration, to: str) -> str:
+    """Why `to` is no site that could become the active one, in words; "" where it is one."""
+    sites = sorted(configuration.in_sync)
+    if to not in configuration.in_sync:
+        there = f"there are {' and '.join(sites)}" if len(sites) > 1 else f"there is {sites[0]}"
+        return f"no site {to}; {there}"
     if to == configuration.active_site:
         return f"site {to} is the active one already"
-    members = len(sites[to])
-    if majority(members) < configuration.copies_min:
-        return (
-            f"site {to} is not in sync: {members} of its replicas count, whose majority is fewer "
-            f"than the {configuration.copies_min} copies that are wanted (copies_min)"
-        )
     return ""

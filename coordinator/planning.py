@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Set
 from dataclasses import replace
 
-from coordinator.configuration import Configuration, ConfigurationError, ReplicaId, majority
+from coordinator.configuration import (
+    Configuration,
+    ConfigurationError,
+    ReplicaId,
+    switch_refusal,
+    target_refusal,
+)
 
 
 class SwitchRefused(Exception):
@@ -25,16 +31,9 @@ def plan(configuration: Configuration, to: str) -> Configuration:
 
     Raises `SwitchRefused` for a site there is not, the active one, and one that is not in sync.
     """
-    _other(configuration, to)
-    members = configuration.in_sync[to]
-    copies_min = configuration.copies_min
-    if majority(len(members)) < copies_min:
-        counting = _replicas(len(members))
-        raise SwitchRefused(
-            f"site {to} is not in sync: {counting} there, a switch needs {_least(copies_min)} "
-            f"(copies_min {copies_min}); "
-            f"the leader in {configuration.active_site} takes replicas back as they catch up"
-        )
+    refusal = switch_refusal(configuration, to)
+    if refusal:
+        raise SwitchRefused(refusal)
     return replace(configuration, active_site=to)
 
 
@@ -50,13 +49,14 @@ def plan_with_loss(
     survivors than make `copies_min` copies nothing is settled until more have caught up (S6).
     Raises `SwitchRefused` as `plan` does, and where nothing needs to be lost.
     """
-    _other(configuration, to)
-    members = configuration.in_sync[to]
-    if majority(len(members)) >= configuration.copies_min:
+    refusal = target_refusal(configuration, to)
+    if refusal:
+        raise SwitchRefused(refusal)
+    if not switch_refusal(configuration, to):
         raise SwitchRefused(
             f"site {to} is in sync: switch without loss, there is nothing to give up"
         )
-    former = configuration.members - members
+    former = configuration.members - configuration.in_sync[to]
     unfit = sorted(str(replica) for replica in survivors & (former | configuration.given_up))
     if unfit:
         raise SwitchRefused(f"not disks that site {to} can begin with: {', '.join(unfit)}")
@@ -73,23 +73,3 @@ def plan_with_loss(
         )
     except ConfigurationError as problem:
         raise SwitchRefused(str(problem)) from problem
-
-
-def _other(configuration: Configuration, to: str) -> None:
-    """Raise unless `to` is a site of the configuration, and not the active one."""
-    sites = sorted(configuration.in_sync)
-    if to not in configuration.in_sync:
-        there = f"there are {' and '.join(sites)}" if len(sites) > 1 else f"there is {sites[0]}"
-        raise SwitchRefused(f"no site {to}; {there}")
-    if to == configuration.active_site:
-        raise SwitchRefused(f"site {to} is the active one already")
-
-
-def _least(copies_min: int) -> int:
-    """The smallest set whose majority is `copies_min`."""
-    return max(1, 2 * (copies_min - 1))
-
-
-def _replicas(count: int) -> str:
-    """How many replicas count."""
-    return f"{count} replicas count" if count > 1 else f"{count or 'no'} replica counts"

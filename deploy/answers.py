@@ -20,6 +20,11 @@ class PeerStatus:
     site: str = ""
     feed: str = ""
 
+    @property
+    def replica(self) -> str:
+        """`node/disk`, as the in-sync set names it."""
+        return f"{self.node}/{self.disk_id}"
+
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
@@ -59,6 +64,11 @@ class NodeStatus:
     def replica(self) -> str:
         """`node/disk`, as the in-sync set names it."""
         return f"{self.node}/{self.disk_id}"
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """Every replica, as `node/disk`, that counts in either site."""
+        return (*self.in_sync, *self.standby_in_sync)
 
 
 @dataclass(frozen=True, slots=True)

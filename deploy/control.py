@@ -1,4 +1,4 @@
-"""What operators ask of one node: status, handover, switch, audit, export; over control.proto.
+"""What operators ask of one node, over control.proto: status, moves, fence, audit, export.
 
 The audit of a whole cluster, which asks all replicas for the same index, is in deploy/audit.py.
 """
@@ -6,6 +6,7 @@ The audit of a whole cluster, which asks all replicas for the same index, is in 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final
 
@@ -48,11 +49,8 @@ class AuditCall:
 
     def result(self) -> NodeAudit:
         """The answer; waits for it. Raises `ControlError`."""
-        try:
-            said = self._call.result()
-        except grpc.RpcError as problem:
-            raise _error(self._endpoint, problem) from problem
-        return node_audit(said)
+        with _told(self._endpoint):
+            return node_audit(self._call.result())
 
 
 class Control:
@@ -80,10 +78,8 @@ class Control:
 
     def status(self, timeout_s: float = 1.0) -> NodeStatus:
         """The node's status. Raises `ControlError`."""
-        try:
+        with _told(self.endpoint):
             said = self._stub.Status(control_pb2.StatusRequest(), timeout=timeout_s)
-        except grpc.RpcError as problem:
-            raise _error(self.endpoint, problem) from problem
         return node_status(said)
 
     def handover(self, target: str = "", timeout_s: float = 5.0) -> Begun:
@@ -91,12 +87,9 @@ class Control:
 
         Raises `ControlError`.
         """
-        try:
-            said = self._stub.Handover(
-                control_pb2.HandoverRequest(target=target), timeout=timeout_s
-            )
-        except grpc.RpcError as problem:
-            raise _error(self.endpoint, problem) from problem
+        request = control_pb2.HandoverRequest(target=target)
+        with _told(self.endpoint):
+            said = self._stub.Handover(request, timeout=timeout_s)
         return Begun(said.started, said.target, said.reason)
 
     def switch_site(self, site: str, timeout_s: float = 5.0) -> Begun:
@@ -104,12 +97,9 @@ class Control:
 
         Raises `ControlError`.
         """
-        try:
-            said = self._stub.SwitchSite(
-                control_pb2.SwitchSiteRequest(site=site), timeout=timeout_s
-            )
-        except grpc.RpcError as problem:
-            raise _error(self.endpoint, problem) from problem
+        request = control_pb2.SwitchSiteRequest(site=site)
+        with _told(self.endpoint):
+            said = self._stub.SwitchSite(request, timeout=timeout_s)
         return Begun(said.started, said.target, said.reason)
 
     def fence(self, epoch: int, timeout_s: float = 5.0) -> Fenced:
@@ -117,10 +107,8 @@ class Control:
 
         Raises `ControlError`.
         """
-        try:
+        with _told(self.endpoint):
             said = self._stub.Fence(control_pb2.FenceRequest(epoch=epoch), timeout=timeout_s)
-        except grpc.RpcError as problem:
-            raise _error(self.endpoint, problem) from problem
         return fenced(said)
 
     def begin_audit(self, at_index: int, *, rederive: bool, timeout_s: float) -> AuditCall:
@@ -134,20 +122,16 @@ class Control:
     def export(self, at_index: int = 0, timeout_s: float = 60.0) -> Iterator[str]:
         """The ledger as lines of JSON, at `at_index` (0: now). Raises `ControlError`."""
         request = control_pb2.ExportRequest(at_index=at_index)
-        try:
+        with _told(self.endpoint):
             for chunk in self._stub.Export(request, timeout=timeout_s):
                 yield from chunk.lines
-        except grpc.RpcError as problem:
-            raise _error(self.endpoint, problem) from problem
 
     def since(self, after_index: int, timeout_s: float = 60.0) -> Iterator[str]:
         """What was settled above `after_index`, as lines of JSON. Raises `ControlError`."""
         request = control_pb2.SinceRequest(after_index=after_index)
-        try:
+        with _told(self.endpoint):
             for chunk in self._stub.Since(request, timeout=timeout_s):
                 yield from chunk.lines
-        except grpc.RpcError as problem:
-            raise _error(self.endpoint, problem) from problem
 
 
 def leader_of(statuses: Mapping[str, NodeStatus | None]) -> NodeStatus | None:
@@ -156,7 +140,12 @@ def leader_of(statuses: Mapping[str, NodeStatus | None]) -> NodeStatus | None:
     return max(found, key=lambda status: status.epoch, default=None)
 
 
-def _error(endpoint: str, problem: grpc.RpcError) -> ControlError:
-    if isinstance(problem, grpc.Call):
-        return ControlError(endpoint, problem.code(), problem.details() or "")
-    return ControlError(endpoint, grpc.StatusCode.UNKNOWN, str(problem))
+@contextmanager
+def _told(endpoint: str) -> Iterator[None]:
+    """What a call to `endpoint` fails with becomes a `ControlError`."""
+    try:
+        yield
+    except grpc.RpcError as problem:
+        if isinstance(problem, grpc.Call):
+            raise ControlError(endpoint, problem.code(), problem.details() or "") from problem
+        raise ControlError(endpoint, grpc.StatusCode.UNKNOWN, str(problem)) from problem

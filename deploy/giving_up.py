@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from coordinator import switching
-from coordinator.configuration import Configuration, ReplicaId, is_takeover_quorum, majority
+from coordinator.configuration import (
+    Configuration,
+    ReplicaId,
+    is_takeover_quorum,
+    switch_refusal,
+    target_refusal,
+)
 from coordinator.keyvalue import RegistryError
 from coordinator.recording import record
 from coordinator.records import EventRecord
@@ -132,8 +138,6 @@ class Promotion:
             self._return_key(epoch)
             raise
         found = self._list(old, fencing, ends)
-        given = found.words() if found else "what cannot be listed: nobody there can be asked"
-        self._record(f"site {self._to} was promoted without {given}")
         return Promoted(
             old,
             self._to,
@@ -151,10 +155,11 @@ class Promotion:
         configuration = found.configuration
         if configuration is None:
             raise SwitchRefused("the cluster has no configuration: it was never initialised")
-        if self._to == configuration.active_site:
-            raise SwitchRefused(f"site {self._to} is the active one already")
-        count = len(configuration.in_sync.get(self._to, ()))
-        if majority(count) >= configuration.copies_min:
+        refusal = target_refusal(configuration, self._to)
+        if refusal:
+            raise SwitchRefused(refusal)
+        if not switch_refusal(configuration, self._to):
+            count = len(configuration.in_sync[self._to])
             raise SwitchRefused(
                 f"site {self._to} is in sync ({count} replicas): nothing would be lost; "
                 f"leave --allow-data-loss away"
@@ -163,7 +168,7 @@ class Promotion:
 
     def _show(self, old: str) -> None:
         """What would be lost as things stand, from whoever in the old site can be asked."""
-        statuses = readiness.statuses(self._endpoints(), 1.0)
+        statuses = readiness.statuses(self._topology.control_endpoints, 1.0)
         there = [each for each in statuses.values() if each and each.site == old]
         here = [each for each in statuses.values() if each and each.site == self._to]
         if not here:
@@ -237,7 +242,7 @@ class Promotion:
                 return control.fence(epoch, timeout_s=2.0)
             return None
 
-        endpoints = self._endpoints()
+        endpoints = self._topology.control_endpoints
         with ThreadPoolExecutor(len(endpoints)) as pool:
             answers = dict(zip(endpoints, pool.map(ask, endpoints.values()), strict=True))
         return {name: each for name, each in answers.items() if each is not None}
@@ -258,20 +263,29 @@ class Promotion:
         self._vouched = True
 
     def _list(self, old: str, fencing: _Fencing, ends: Ends) -> Lost | None:
-        """From the old site's replica that knows of the most; None if none can be asked."""
+        """From the old site's replica whose log a takeover would have chosen (T5): among those that
+        vowed it has all that was ever settled there. None if nobody can be asked.
+        """
         donors = sorted(
             fencing.old.items(),
-            key=lambda each: (each[1].commit_index, each[1].last_index),
+            key=lambda each: (each[1].last_epoch, each[1].last_index, each[1].commit_index),
             reverse=True,
         )
+        found: Lost | None = None
+        short = ""
         for node, fenced in donors:
-            with suppress(ControlError):
-                return self._list_from(node, ends.shared_with(fenced), old)
-        return None
+            try:
+                found = self._list_from(node, ends.shared_with(fenced), old)
+                break
+            except (ControlError, OSError) as problem:
+                short += f"; {node}, which may have had more, could not be asked ({problem})"
+        given = found.words() if found else "what cannot be listed: nobody there can be asked"
+        self._record(f"site {self._to} was promoted without {given}{short}")
+        return found
 
     def _list_from(self, node: str, after_index: int, old: str) -> Lost:
         path = self._keep / f"{old}-to-{self._to}-{self._stamp}.jsonl"
-        with Control(self._endpoints()[node]) as control:
+        with Control(self._topology.control_endpoints[node]) as control:
             return lost.write(after_index, control.since(after_index, timeout_s=_LIST_S), path)
 
     def _promote(
@@ -301,6 +315,3 @@ class Promotion:
             )
         except RegistryError as problem:
             self._say(f"not on record in etcd ({problem}): {why}")
-
-    def _endpoints(self) -> dict[str, str]:
-        return {node.name: node.peers for node in self._topology.nodes}

@@ -7,13 +7,12 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
+from node.ledger.commands import Outcome
 from node.ledger.services import SETTLEMENT_CURRENCY
-
-_APPROVED: Final = 1  # settlement.proto, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ def write(after_index: int, lines: Iterable[str], path: Path) -> Lost:
                 possible += 1
                 continue
             count += 1
-            if record.get("outcome") == _APPROVED:
+            if record.get("outcome") == Outcome.APPROVED:
                 approved += 1
                 currency = str(record.get("currency") or SETTLEMENT_CURRENCY)
                 amounts[currency] = amounts.get(currency, 0) + int(record.get("amount_minor", 0))

@@ -62,7 +62,7 @@ def switch(
     refuse_at_once(before, to)
     _record(topology, by, before, f"asked {before.node} to switch to site {to}")
     try:
-        with Control(_endpoint(topology, before.node)) as control:
+        with Control(topology.control_endpoints[before.node]) as control:
             begun = control.switch_site(to)
     except ControlError as problem:
         # It may have begun; what becomes of it shows in who leads where.
@@ -186,11 +186,7 @@ def _leader(topology: Topology) -> NodeStatus | None:
 
 
 def _statuses(topology: Topology) -> dict[str, NodeStatus | None]:
-    return readiness.statuses({node.name: node.peers for node in topology.nodes}, 1.0)
-
-
-def _endpoint(topology: Topology, name: str) -> str:
-    return next(node.peers for node in topology.nodes if node.name == name)
+    return readiness.statuses(topology.control_endpoints, 1.0)
 
 
 def _since_ms(began: float) -> int:

@@ -109,14 +109,13 @@ def look(topology: Topology, timeout_s: float = 1.0) -> Sight:
     """Ask nodes, etcd members and etcd's records at the same time; nobody's silence is an error."""
     problem = ""
     found: Written | None = None
-    endpoints = {node.name: node.peers for node in topology.nodes}
     with ThreadPoolExecutor(2 + len(topology.etcd)) as pool:
         asked = pool.submit(written.read, topology)
         healthy = {
             member.name: pool.submit(etcd_member.healthy, member.client, timeout_s)
             for member in topology.etcd
         }
-        statuses = readiness.statuses(endpoints, timeout_s)
+        statuses = readiness.statuses(topology.control_endpoints, timeout_s)
         try:
             found = asked.result()
         except RegistryError as caught:

@@ -16,7 +16,6 @@ import msgspec
 
 from coordinator.settings import CoordinatorSettings, Mode, Switching, Watched
 from deploy import topology_rules
-from deploy.addresses import split as split  # callers ask it of the topology
 from node.settings import Limits, Peer, Settings, Timings
 
 FOLDER: Final = Path(__file__).resolve().parent / "topologies"
@@ -99,6 +98,11 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def etcd_endpoints(self) -> tuple[str, ...]:
         """Where etcd's clients connect."""
         return tuple(member.client for member in self.etcd)
+
+    @property
+    def control_endpoints(self) -> dict[str, str]:
+        """Node name to the `host:port` that operators speak to."""
+        return {node.name: node.peers for node in self.nodes}
 
     def places(self) -> tuple[str, ...]:
         """The sites in the file's order, then where else something stands (the witness)."""
@@ -184,6 +188,12 @@ def load(path: Path) -> Topology:
         raise _reworded(path, str(problem)) from problem
     check(topology, path)
     return topology
+
+
+def find(name: str) -> Topology:
+    """The topology that `FOLDER` has under this name, or that of a file. Raises `TopologyError`."""
+    named = FOLDER / f"{name}.toml"
+    return load(named if named.exists() else Path(name))
 
 
 def check(topology: Topology, path: Path) -> None:

@@ -19,9 +19,8 @@ from rich.console import Console
 
 from deploy.cli.options import told, topology_option
 from deploy.lab.processes import HOME
-from deploy.topology import FOLDER as TOPOLOGIES
 from deploy.topology import Topology, TopologyError
-from deploy.topology import load as load_topology
+from deploy.topology import find as find_topology
 from loadtest import directory, generator, history_file
 from loadtest.arrivals import Pattern
 from loadtest.bench.command import bench
@@ -206,10 +205,8 @@ def _play(drill: Drill, ground: Ground, *, rate: float | None, seed: int, root: 
 
 
 def _topology(drill: Drill, other: str | None) -> Topology:
-    name = other or drill.topology
-    named = TOPOLOGIES / f"{name}.toml"
     try:
-        return drill.changed(load_topology(named if named.exists() else Path(name)))
+        return drill.changed(find_topology(other or drill.topology))
     except TopologyError as problem:
         raise click.ClickException(str(problem)) from problem
 

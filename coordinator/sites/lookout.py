@@ -38,6 +38,10 @@ from coordinator.switching import SwitchRefused, switch
 REPORT_MS: Final = 300
 """How often a round begins, unless etcd takes longer."""
 
+ASK_AGAIN_MS: Final = 10_000
+"""A leader that was asked to hand over, and leads on unreached, is asked again: it may have been
+busy, and where the standby is not in sync nothing else can help the terminals."""
+
 
 class Lookout:
     """One coordinator's eyes and hands. `run` it once, on the loop it was made on."""
@@ -71,6 +75,7 @@ class Lookout:
         self._told = ""  # the decision the operator was last told of
         self._complained = False
         self._moved_epoch = 0
+        self._moved_at_ms = 0.0
         self._moving: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -198,12 +203,14 @@ class Lookout:
             self._journal.say("site-switch", f"revision {done.revision}: {evidence}")
 
     def _move(self, node: str, epoch: int, evidence: str) -> None:
-        """Ask a leadership once, on the side: the next round must not wait for the answer."""
-        if epoch == self._moved_epoch or node not in self._nodes:
+        """Ask a leadership now and then, on the side: the next round must not wait for it."""
+        now_ms = _now_ms()
+        lately = epoch == self._moved_epoch and now_ms - self._moved_at_ms < ASK_AGAIN_MS
+        if lately or node not in self._nodes:
             return
         if self._moving is not None and not self._moving.done():
             return
-        self._moved_epoch = epoch
+        self._moved_epoch, self._moved_at_ms = epoch, now_ms
 
         async def ask() -> None:
             where = self._nodes[node]

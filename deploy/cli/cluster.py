@@ -106,7 +106,7 @@ def show(sight: Sight, *, nodes: bool = True) -> None:
 @click.option("--follow", "-f", is_flag=True, help="Go on with what is written from now on.")
 @click.option("--lines", "-n", default=100, show_default=True, help="How many to begin with.")
 def logs(topology: Topology, node: str, follow: bool, lines: int) -> None:
-    """What NODE (or an etcd member) wrote."""
+    """What NODE wrote; an etcd member's or a coordinator's name will do, too."""
     with told():
         path = cluster_of(topology).log(node)
     if not path.exists():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import click
 
@@ -17,7 +16,7 @@ from deploy.lab.folder import ClusterError
 from deploy.lab.ports import PortBusy
 from deploy.lab.processes import HOME, Cluster
 from deploy.lab.program import ProgramFailed
-from deploy.topology import DEFAULT, FOLDER, Topology, TopologyError, load
+from deploy.topology import DEFAULT, Topology, TopologyError, find
 
 
 class TopologyFile(click.ParamType[Topology]):
@@ -29,9 +28,8 @@ class TopologyFile(click.ParamType[Topology]):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> Topology:
         """The checked topology."""
-        named = FOLDER / f"{value}.toml"
         try:
-            return load(named if named.exists() else Path(str(value)))
+            return find(str(value))
         except TopologyError as problem:
             self.fail(str(problem), param, ctx)
 

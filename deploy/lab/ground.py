@@ -77,7 +77,7 @@ class Ground:
 
     def control_endpoints(self) -> dict[str, str]:
         """Node name to the `host:port` that operators speak to."""
-        return {node.name: node.peers for node in self.topology.nodes}
+        return self.topology.control_endpoints
 
     def metrics_endpoints(self) -> dict[str, str]:
         """Node name to the `host:port` that Prometheus reads."""
@@ -164,10 +164,6 @@ class Ground:
             lambda: all(etcd_member.healthy(each) for each in self.topology.etcd_endpoints),
         )
 
-    def stop_etcd(self, name: str, grace_s: float = GRACE_S) -> None:
-        """SIGTERM an etcd member and wait for its end; SIGKILL after `grace_s`."""
-        self._etcd.stop(name, grace_s)
-
     def kill_etcd(self, name: str) -> None:
         """SIGKILL an etcd member. Raises `ClusterError` if it was not running."""
         self._etcd.kill(name)
@@ -183,22 +179,6 @@ class Ground:
     def start_coordinator(self, name: str) -> None:
         """Start a coordinator; it listens nowhere, and what it sees is in etcd."""
         self._coordinators.start(name)
-
-    def stop_coordinator(self, name: str, grace_s: float = GRACE_S) -> None:
-        """SIGTERM a coordinator and wait for its end; SIGKILL after `grace_s`."""
-        self._coordinators.stop(name, grace_s)
-
-    def kill_coordinator(self, name: str) -> None:
-        """SIGKILL a coordinator. Raises `ClusterError` if it was not running."""
-        self._coordinators.kill(name)
-
-    def pause_coordinator(self, name: str) -> None:
-        """SIGSTOP a coordinator. Raises `ClusterError` if it was not running."""
-        self._coordinators.pause(name)
-
-    def resume_coordinator(self, name: str) -> None:
-        """SIGCONT a coordinator. Raises `ClusterError` if it was not running."""
-        self._coordinators.resume(name)
 
     # All that stands at one place
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import psutil
 
-from deploy.topology import split
+from deploy.addresses import split
 
 
 class PortBusy(RuntimeError):

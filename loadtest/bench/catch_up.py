@@ -212,12 +212,11 @@ class _Looking:
         """The node as the leader sees it now."""
         status = await self.status()
         acked = next((peer.acked_index for peer in status.peers if peer.node == self._node), 0)
-        members = (*status.in_sync, *status.standby_in_sync)
         return Look(
             perf_counter(),
             acked,
             status.last_index,
-            any(each.partition("/")[0] == self._node for each in members),
+            any(each.partition("/")[0] == self._node for each in status.counted),
         )
 
     async def until(self, enough: Callable[[Look], bool]) -> list[Look]:

@@ -138,7 +138,7 @@ def lacking(sight: Sight) -> str:
     leader = sight.leader
     if leader is None:
         return "no leader serves"
-    counted = {each.partition("/")[0] for each in (*leader.in_sync, *leader.standby_in_sync)}
+    counted = {each.partition("/")[0] for each in leader.counted}
     outside = [node.name for node in sight.topology.nodes if node.name not in counted]
     if outside:
         return f"{', '.join(outside)} not in sync"

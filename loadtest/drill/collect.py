@@ -91,7 +91,7 @@ def take_ledgers(folder: Path, cluster: Cluster, note: Note) -> None:
     Raises `DrillFailed` when those that count do not come to stand at one index.
     """
     statuses, leader = _at_rest(cluster)
-    counted = frozenset((*leader.in_sync, *leader.standby_in_sync))
+    counted = frozenset(leader.counted)
     found = {name: each for name, each in statuses.items() if each is not None}
     for name, status in found.items():
         with Control(cluster.control_endpoints()[name]) as control:
@@ -172,12 +172,11 @@ def _at_rest(cluster: Cluster) -> tuple[Mapping[str, NodeStatus | None], NodeSta
         found = {name: each for name, each in statuses.items() if each is not None}
         words = ", ".join(f"{name} at {each.applied_index}" for name, each in found.items())
         if leader is not None:
-            counted = {*leader.in_sync, *leader.standby_in_sync}
-            there = [each for each in found.values() if each.replica in counted]
+            there = [each for each in found.values() if each.replica in leader.counted]
             indexes = {each.applied_index for each in there}
-            if len(there) == len(counted) and indexes == {leader.last_index}:
+            if len(there) == len(leader.counted) and indexes == {leader.last_index}:
                 return statuses, leader
-            words += f"; {len(there)} of {len(counted)} that count answer"
+            words += f"; {len(there)} of {len(leader.counted)} that count answer"
         else:
             words += "; nobody leads"
         time.sleep(0.1)

@@ -42,8 +42,8 @@ class Lookout:
         found = self._cluster.statuses(timeout_s=_STATUS_S)
         leader = leader_of(found)
         if leader is not None:
-            lags = {f"{peer.node}/{peer.disk_id}": peer.lag for peer in leader.peers}
-            for words in self._admissions.see(_counted(leader), lags):
+            lags = {peer.replica: peer.lag for peer in leader.peers}
+            for words in self._admissions.see(leader.counted, lags):
                 self._note("newly in sync", words)
         return found
 
@@ -181,11 +181,10 @@ def together(leader: NodeStatus) -> bool:
 
     One that was restarted within the eviction time never left the set, but may still be away.
     """
-    counted = _counted(leader)
     return all(
         peer.connected and peer.lag <= LAG_MAX
         for peer in leader.peers
-        if f"{peer.node}/{peer.disk_id}" in counted
+        if peer.replica in leader.counted
     )
 
 
@@ -198,10 +197,6 @@ def in_words(leader: NodeStatus) -> str:
         + (f"; standby: {standby}" if standby else "")
         + (f"; {leader.mode}" if leader.mode else "")
     )
-
-
-def _counted(leader: NodeStatus) -> tuple[str, ...]:
-    return (*leader.in_sync, *leader.standby_in_sync)
 
 
 def _wish(wanted: Await) -> str:

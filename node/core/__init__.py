@@ -9,16 +9,21 @@ the numbers of docs/protocol.md.
   write quorum, so among the promises there is a log with everything ever acknowledged. It takes
   the greatest, appends EpochStart, and serves once that is committed and applied.
 - The leader (`leader`, `progress`) gives each batch its place, sends it before its own fsync, and
-  commits what is durable on a write quorum of both sites' in-sync sets. It changes those sets
-  (`reconfigure`) jointly and under a guard in etcd, hands over (`handover`), and proves current
-  reads (`reads`).
+  commits what is durable on a write quorum of both sites' in-sync sets. It keeps those sets true
+  (`keeping`), changing them (`reconfigure`) jointly and under a guard in etcd; passes the lead on
+  as planned (`moves`), inside its site (`handover`) or to the other one (`switching`); and proves
+  current reads (`reads`).
 - A follower (`follower`) appends what matches, vows Acks for what was matched and is on disk, and
-  asks its peers before it tries to replace a silent leader.
+  asks its peers before it tries to replace a silent leader. One that needs what is pruned
+  (`pruning`) gets a snapshot (`catching_up`).
+- What peers say (`peers`) and what etcd says (`etcd`) goes to the role it concerns (`replica`);
+  vows are made in `promising`, logs given away in `donor`, and `silent` vouches for nothing.
 
 The caller's duties:
 
 1. Feed inputs one at a time; perform an Output before the next step, in this order: `persist`
-   (queue the writes, in order), `send`, `apply`, `load`, `answer`, `ask_registry`, `events`.
+   (queue the writes and installations, in order), `send`, `apply`, `load`, `prune`,
+   `make_snapshot`, `fetch_snapshot`, `abandon`, `answer`, `ask_registry`, `events`.
 2. Never send a vow yourself: whatever is in `send` may leave at once; the core has withheld the
    rest until `Persisted`.
 3. After each durable storage transaction feed `Persisted(highest write number in it)`; numbers rise
@@ -28,6 +33,8 @@ The caller's duties:
 6. Messages may be lost, repeated, delayed and reordered; their sender may not be forged.
 7. Feed `Tick` at least every heartbeat; `now` never goes back.
 8. Make a new `Replica` from disk at each start of the process, with a new `life`.
+9. Answer `make_snapshot` with `SnapshotMade` if one could be made, `fetch_snapshot` with
+   `SnapshotFetched` once the file is checked and on disk, or with `SnapshotMissed`.
 """
 
 from coordinator.configuration import Configuration, ReplicaId

@@ -1,8 +1,8 @@
 """Catching up by snapshot: a replica whose next entries are pruned everywhere that counts (M4).
 
-The leader *offers* (`progress.Progress`), the receiver fetches beside the stream of messages, checks
-that the file bears the offer's index, epoch and hash, and installs it in one durable step. It keeps
-its own disk id, promise and configuration revision.
+The leader *offers* (`progress.Progress`), the receiver fetches beside the stream of messages,
+checks that the file bears the offer's index, epoch and hash, and installs it in one durable step.
+It keeps its own disk id, promise and configuration revision.
 
 Like an Append, a file counts only in the epoch it was offered in: one that comes later could bring
 back what a promotion with loss has given up meanwhile, and take what was acknowledged since (X4).

@@ -25,6 +25,10 @@ from node.core.state import State
 
 READ_ROUND_MS = 1.0
 
+KEPT_FOR_SNAPSHOTS = 64
+"""How many times more of the log than otherwise is kept for those who fetch a snapshot: whoever
+never installs it, for want of room, say, must not fill this disk, too."""
+
 
 @dataclass(slots=True)
 class Leader:
@@ -127,7 +131,7 @@ class Leader:
             peer.on_snapshot_made(Offer(self.epoch, made.index, made.entry_epoch, made.hash), now)
 
     def on_tick(self, now: float) -> None:
-        """Heartbeats, stalls, evictions and admissions, a change or a handover that drags on."""
+        """Heartbeats, stalls, evictions and admissions, a change or a move that drags on."""
         for peer in self.peers.values():
             peer.check_stall(now)
             peer.tend_snapshot(now)
@@ -140,7 +144,8 @@ class Leader:
         self._feed(now)
         keeping.tend(self, now)
         moves.tend(self, now)
-        pruning.prune(self.state, min([self._floor(), *self._kept_for_snapshots(now)]))
+        floor = self._floor()
+        pruning.prune(self.state, min([floor, *self._kept_for_snapshots(floor, now)]))
 
     # -- the in-sync sets -----------------------------------------------------------------------
 
@@ -227,17 +232,18 @@ class Leader:
         self.floor_told = max(self.floor_told, floor)
         return floor
 
-    def _kept_for_snapshots(self, now: float) -> Iterable[int]:
+    def _kept_for_snapshots(self, floor: int, now: float) -> Iterable[int]:
         """What follows a snapshot that is being fetched must still be there when it is installed.
 
         As a floor: the entries kept beyond it come on top. The snapshot's own last entry is kept,
         too: what is read from disk for a peer begins with the entry before (M1).
         """
         keep = self.state.timings.log_keep_entries
+        least = floor - KEPT_FOR_SNAPSHOTS * keep
         for peer in self.peers.values():
             offer, disk = peer.offer, peer.replica
             if offer is not None and disk is not None and not peer.is_silent(disk, now):
-                yield offer.index - 1 + keep
+                yield max(offer.index - 1 + keep, least)
 
     def _feed(self, now: float) -> None:
         floor = self._floor()

@@ -75,7 +75,7 @@ class Replica:
 
     @property
     def accepting(self) -> bool:
-        """May proposals be stepped in now? Not while handing over (H1): keep them in the queue."""
+        """May proposals be stepped in now? Not during a planned move (H1, H2): keep them queued."""
         role = self.role
         return isinstance(role, Leader) and role.serving and role.move is None
 
@@ -101,6 +101,12 @@ class Replica:
             self._settle_role(now)
         except ProtocolBreach as breach:
             self.become_silent(f"protocol breach: {breach}")
+        return self.state.out
+
+    def fail(self, reason: str) -> Output:
+        """A step ended in a fault of the program: what it left half done must vouch for nothing."""
+        self.state.out = Output()
+        self.become_silent(f"fault in the program: {reason}")
         return self.state.out
 
     def dispatch(self, input: Input, now: float) -> None:

@@ -7,6 +7,8 @@ back from its own thread, once a transaction; everything else is already on the 
 from __future__ import annotations
 
 import asyncio
+import sys
+import traceback
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -106,11 +108,20 @@ class Driver:
         self._busy = True
         try:
             while self._inbox:
-                self._perform(self.replica.step(self._inbox.popleft(), self.now_ms()))
+                self._perform(self._step(self._inbox.popleft()))
                 if not self._inbox and self.waiters is not None:
                     self.waiters.on_step()  # may feed more
         finally:
             self._busy = False
+
+    def _step(self, input: Input) -> Output:
+        """A leader whose steps fail must not stay leader: better nobody than half of one."""
+        try:
+            return self.replica.step(input, self.now_ms())
+        except Exception as problem:
+            words = f"{type(problem).__name__} at {type(input).__name__}: {problem}"
+            traceback.print_exc(file=sys.stderr)
+            return self.replica.fail(words)
 
     def propose(self, ticket: int, payload: bytes) -> None:
         """Hand a batch to the replica; `ticket` comes back with its place, or with a refusal."""

@@ -69,7 +69,7 @@ class QuorumLog:
         self._archive = archive
         self._fences: dict[int, asyncio.Future[FenceAnswer]] = {}
         self._reads: dict[int, asyncio.Future[None]] = {}
-        self._read_number = 0
+        self._tickets = 0
         self._heir = ""  # who was to lead after us, until it is known who does
         self._serving = False
         self._accepting = False
@@ -119,8 +119,8 @@ class QuorumLog:
 
         It holds `OutcomeUnknown` if the leadership ends before that.
         """
-        self._read_number += 1
-        number = self._read_number
+        self._tickets += 1
+        number = self._tickets
         proof: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reads[number] = proof
         proof.add_done_callback(lambda _: self._reads.pop(number, None))
@@ -145,9 +145,10 @@ class QuorumLog:
         if not isinstance(self._replica.role, Leader):
             leader = self._replica.leader or "nobody known"
             return HandoverAnswer(False, "", f"this node does not lead; {leader} does")
+        before = self._replica.role.move
         self._driver.feed(HandoverAsked(target))
         role = self._replica.role
-        if isinstance(role, Leader) and role.move is not None:
+        if isinstance(role, Leader) and role.move is not None and role.move is not before:
             return HandoverAnswer(True, role.move.target.node, "")
         return HandoverAnswer(False, "", self._replica.state.last_change)
 
@@ -168,8 +169,8 @@ class QuorumLog:
         """See `node.engine.Engine.fence`."""
         if isinstance(self._replica.role, Silent):
             raise StorageDown(self._replica.role.reason, "")
-        self._read_number += 1
-        ticket = self._read_number
+        self._tickets += 1
+        ticket = self._tickets
         answer: asyncio.Future[FenceAnswer] = asyncio.get_running_loop().create_future()
         self._fences[ticket] = answer
         answer.add_done_callback(lambda _: self._fences.pop(ticket, None))
@@ -267,4 +268,4 @@ class QuorumLog:
             self._no_quorum = role.missing_quorum(now)
         was_accepting, self._accepting = self._accepting, replica.accepting
         if self._accepting and not was_accepting:
-            self._intake.propose_admitted()  # a handover was given up: what it held back goes on
+            self._intake.propose_admitted()  # a move was called off: what it held back goes on

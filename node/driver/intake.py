@@ -21,8 +21,11 @@ from node.ledger.commands import Command, Receipt, encode_batch
 from node.ledger.refusals import RefusalKind, refusal
 
 PACED_FROM = 2
-"""A recent batch of so many commands says that more are coming: the next waits its interval. With six
-replicas on two cores, 300 requests a second made 180 batches, which filled both (docs/performance.md)."""
+"""A recent batch of so many commands says that more are coming: the next waits its interval.
+
+With six replicas on two cores, 300 requests a second made 180 batches, which filled both cores
+(docs/performance.md).
+"""
 
 FULL_AT = 64
 """With so many waiting, a batch is large enough not to wait for more."""
@@ -92,9 +95,9 @@ class Intake:
     ) -> None:
         """`admit` reads the ledger, a batch at a time: on the loop, because a change of threads
         costs more than the read (docs/performance.md). `propose(ticket, payload)` hands a batch
-        to the core; `may_propose` is false while handing over (H1); `prove` is done once this
-        node is known to have led after the call (R1). Under load a batch begins no
-        sooner than `batch_interval_ms` after the one before.
+        to the core; `may_propose` is false during a planned move (H1, H2); `prove` is done once
+        this node is known to have led after the call (R1). Under load a batch begins no sooner
+        than `batch_interval_ms` after the one before.
         """
         self._loop = loop
         self._admit = admit
@@ -240,7 +243,7 @@ class Intake:
         self._prove().add_done_callback(proven)
 
     def propose_admitted(self) -> None:
-        """Hand what is ready to the core, in order; while handing over it stays here (H1)."""
+        """Hand what is ready to the core, in order; during a move it stays here (H1, H2)."""
         while self._admitted and self._may_propose():
             batch = self._admitted.popleft()
             self._tickets += 1

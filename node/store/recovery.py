@@ -18,7 +18,7 @@ from node.core.messages import Entry, chain_hash
 from node.ledger.commands import PayloadError, decode_batch
 from node.store import rows, space
 from node.store.folder import DATABASE
-from node.store.highwater import HighWater, Mark
+from node.store.highwater import HighWater
 from node.store.plan import End
 from node.store.problems import StoreDamaged, StoreRefused
 from node.store.schema import APPLICATION_ID, FORMAT_VERSION, Meta, read_meta
@@ -86,7 +86,7 @@ def verify(
     try:
         _check_structure(connection, file)
         meta = read_meta(connection)
-        end, recovered = _check_log(connection, meta, high_water.mark, entries_in_memory)
+        end, recovered = _check_log(connection, meta, entries_in_memory)
         _check_mark(connection, meta, end, high_water, file)
         rows.check_tallies(connection, meta.tallies)
     except StoreDamaged as problem:
@@ -135,7 +135,7 @@ def _check_structure(connection: apsw.Connection, file: Path) -> None:
 
 
 def _check_log(
-    connection: apsw.Connection, meta: Meta, mark: Mark, entries_in_memory: int
+    connection: apsw.Connection, meta: Meta, entries_in_memory: int
 ) -> tuple[End, Recovered]:
     """Follows the hash chain from the prune point."""
     index, epoch, chain = meta.prune_index, meta.prune_epoch, meta.base_hash

@@ -110,6 +110,47 @@ def test_a_leader_elected_in_between_makes_it_begin_again(
         assert [event.kind for event in two.events()] == ["promotion-with-loss", "given-up"]
 
 
+def test_the_list_comes_from_the_log_that_a_takeover_would_choose(
+    etcd: EtcdCluster, tmp_path: Path
+) -> None:
+    """a1, which led, is gone. a2 knows that 45 are committed and ends at 46; a3 knows of 44 and
+    ends at 49: what a1 and a3 had, 47 to 49, was settled, and nobody there knows it.
+    """
+
+    def uneven(name: str) -> FakeNode:
+        made = node(name)
+        for other, commit_index, last in (("a2", 45, 46), ("a3", 44, 49)):
+            if name == other:
+                made.fenced = fence(name, index=last)
+                made.fenced.commit_index = commit_index
+                made.holds = tuple(record(index) for index in range(38, last + 1))
+        return made
+
+    with two_sites(etcd, uneven, standby=(), silent=("a1",)) as two:
+        done = promote(two, Says(), tmp_path)
+        assert done.fenced
+        assert done.lost is not None
+        assert keys(done.lost.path) == [f"k{index}" for index in range(43, 50)]
+
+
+def test_a_list_that_cannot_be_written_is_told_and_the_promotion_stands(
+    etcd: EtcdCluster, tmp_path: Path
+) -> None:
+    with two_sites(etcd, node, standby=()) as two:
+
+        def no_folder(count: int) -> None:
+            keep = tmp_path / "keep"
+            for path in keep.iterdir():
+                path.unlink()
+            keep.rmdir()
+            keep.write_text("a file where the folder was")
+
+        two.nodes["a1"].on_fence = no_folder
+        done = promote(two, Says(), tmp_path / "keep")
+        assert done.lost is None
+        assert "could not be asked" in two.events()[1].why
+
+
 def test_the_key_is_given_back_when_nothing_comes_of_it(etcd: EtcdCluster, tmp_path: Path) -> None:
     with two_sites(etcd, node, standby=(), silent=OLD) as two:
         with pytest.raises(SwitchRefused):

@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from deploy.addresses import NAMESPACES
+from deploy.addresses import NAMESPACES, split
 from deploy.lab.netns.plan import Plan, PlanError, plan
-from deploy.topology import DEFAULT, FOLDER, Topology, check, load, split
+from deploy.topology import DEFAULT, FOLDER, Topology, check, load
 
 TOPOLOGIES = sorted(FOLDER.glob("*.toml"))
 

@@ -56,21 +56,10 @@ def test_everything_is_started_on_its_host(cluster: Cluster, launched: Launched)
     )
 
 
-def test_coordinators_by_name(cluster: Cluster) -> None:
+def test_coordinators_are_started_by_their_names(cluster: Cluster) -> None:
     before = cluster.pid("cw")
-    cluster.kill_coordinator("cw")
-    assert "cw" not in cluster.running()
-    with pytest.raises(ClusterError, match="cw is not running"):
-        cluster.kill_coordinator("cw")
     cluster.start_coordinator("cw")
-    assert cluster.pid("cw") not in (None, before)
-    cluster.pause_coordinator("ca")
-    assert "ca" in cluster.running()
-    cluster.resume_coordinator("ca")
-    cluster.stop_coordinator("ca")
-    assert "ca" not in cluster.running()
-    cluster.start_coordinator("ca")
-    assert cluster.running() == ALL
+    assert cluster.pid("cw") == before  # it runs already
     with pytest.raises(ClusterError, match="no 'a1' here; expected one of ca, cb, cw"):
         cluster.start_coordinator("a1")
 

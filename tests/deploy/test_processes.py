@@ -13,12 +13,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from deploy.addresses import split
 from deploy.lab import etcd_member
 from deploy.lab.folder import ClusterError
 from deploy.lab.ports import PortBusy, check_free
 from deploy.lab.processes import Cluster
 from deploy.lab.program import Program, ProgramFailed
-from deploy.topology import split
 from tests.deploy import small
 
 ALL = ("e1", "e2", "e3", "a1", "a2", "a3")

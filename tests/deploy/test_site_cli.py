@@ -36,7 +36,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def known(topology: Topology) -> Iterator[list[str]]:
     """The options that name this topology on the command line, which checks no port of it."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(deploy.cli.options, "load", lambda path: topology)
+    patch.setattr(deploy.cli.options, "find", lambda name: topology)
     try:
         yield ["-t", "fakes"]
     finally:

@@ -13,7 +13,8 @@ from typing import Final
 
 import msgspec
 
-from deploy.topology import Topology, split
+from deploy.addresses import split
+from deploy.topology import Topology
 
 ROOM: Final = "room"
 """The host of whoever made the network: the drill's runner, the operators."""

@@ -20,6 +20,7 @@ from coordinator.recording import Recorder, events
 from coordinator.records import EventRecord, LeaderRecord, RecordError, ReportRecord
 from coordinator.registry import Registry
 from coordinator.settings import CoordinatorSettings, Mode, Switching, Watched, dump
+from coordinator.sites import lookout
 from coordinator.sites.journal import Journal
 from coordinator.sites.lookout import Lookout
 from tests.coordinator.conftest import World, eventually
@@ -30,7 +31,6 @@ from tests.etcd_cluster import free_ports
 ROOT = Path(__file__).resolve().parents[3]
 PLACES = {"ca": "a", "cb": "b", "cw": "witness"}
 QUICK = Switching(probe_ms=100, probe_deadline_ms=300, move_leader_ms=300, agree_ms=600)
-FIRST_PORT = 17410
 
 
 class Stage:
@@ -40,9 +40,10 @@ class Stage:
         self.world = world
         self.folder = folder
         self.sites = {name: site for site, nodes in SITES.items() for name in nodes}
-        self.nodes = {name: Node(FIRST_PORT + n) for n, name in enumerate(self.sites)}
+        ports = iter(free_ports(2 * len(self.sites)))
+        self.nodes = {name: Node(next(ports)) for name in self.sites}
         # Where operators speak to them: other ports, which may stay up when those are down.
-        self.peers = {name: Node(FIRST_PORT + 10 + n) for n, name in enumerate(self.sites)}
+        self.peers = {name: Node(next(ports)) for name in self.sites}
         self.processes: dict[str, asyncio.subprocess.Process] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._registries: list[Registry] = []
@@ -394,6 +395,25 @@ async def test_a_leader_that_terminals_cannot_reach_is_asked_to_hand_over(stage:
     await stage.rounds(4, list(PLACES.values()))
     assert not await stage.switched()
     assert stage.peers["a1"].handovers <= len(PLACES)
+
+
+async def test_a_leader_that_could_not_hand_over_is_asked_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No switch can help: the standby is not in sync."""
+    monkeypatch.setattr(lookout, "ASK_AGAIN_MS", 600)
+    await stage.open(BOTH.with_set("b", ()))
+    stage.peers["a1"].refuses = "the in-sync sets are being changed"
+    stage.here()
+    await stage.all_look()
+    await stage.nodes["a1"].stop()
+
+    async def often() -> bool | None:
+        return stage.peers["a1"].handovers > 2 * len(PLACES) or None
+
+    await eventually(often)
+    told = await stage.hears("leader-unreached", len(PLACES))
+    assert all("being changed" in event.why for event in told)
 
 
 async def test_a_leader_whose_handover_does_not_help_costs_it_the_site(stage: Stage) -> None:

@@ -15,8 +15,9 @@ from coordinator.sites.sight import Answer
 from tests.coordinator.conftest import eventually
 from tests.coordinator.relay import Relay
 from tests.coordinator.sites.centre import Node
+from tests.etcd_cluster import free_ports
 
-PORT = 17401
+PORT, NOBODY = free_ports(2)
 DEADLINE_MS = 400
 
 
@@ -140,7 +141,7 @@ async def test_an_answer_older_than_another_is_not_heard(node: Node) -> None:
 
 
 async def test_a_leader_that_is_well_inside_is_asked_to_hand_over(node: Node) -> None:
-    nobody = f"127.0.0.1:{PORT + 1}"
+    nobody = f"127.0.0.1:{NOBODY}"
     came = await ask_to_hand_over(nobody, node.endpoint, DEADLINE_MS)
     assert came == "it was asked and hands over to a2"
     assert node.handovers == 1
@@ -154,11 +155,11 @@ async def test_a_leader_that_terminals_reach_after_all_is_left_alone(node: Node)
 
 async def test_a_leader_that_operators_do_not_reach_either_cannot_be_asked(node: Node) -> None:
     await node.stop()
-    came = await ask_to_hand_over(node.endpoint, f"127.0.0.1:{PORT + 1}", DEADLINE_MS)
+    came = await ask_to_hand_over(node.endpoint, f"127.0.0.1:{NOBODY}", DEADLINE_MS)
     assert came == "it could not be asked: nobody answers there either"
 
 
 async def test_a_handover_that_is_refused_is_told_with_the_reason(node: Node) -> None:
     node.refuses = "no replica of its site is in sync"
-    came = await ask_to_hand_over(f"127.0.0.1:{PORT + 1}", node.endpoint, DEADLINE_MS)
+    came = await ask_to_hand_over(f"127.0.0.1:{NOBODY}", node.endpoint, DEADLINE_MS)
     assert came == "it was asked and does not hand over: no replica of its site is in sync"

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from coordinator.configuration import Configuration, ReplicaId
+from node.core import Timings
 from node.core.inputs import ConfigurationSeen, FenceAsked, LeaderSeen, Proposed
-from node.core.messages import Ack, Append, Fence, Promise, Refuse
+from node.core.messages import Ack, Append, Fence, Mismatch, Promise, Refuse
 from node.core.outputs import Fenced, NotProposed, Output, Resign
 from node.core.reconfigure import admitting
 from tests.node.core.solo import A1, A2, B1, B2, TWO_SITES, Solo, append, chain, sent
@@ -164,6 +165,22 @@ def test_X4_a_given_up_disk_is_sent_nothing_that_would_change_its_log() -> None:
     assert any(isinstance(a, Append) and a.entries for a in sent(out, Append, "b1"))
 
 
+def test_X4_a_given_up_disk_whose_log_ends_beyond_the_leaders_does_no_harm() -> None:
+    """Neither while it is knocked at, nor when its node comes back with another disk."""
+    solo = Solo.of_two_sites(chain(3), promised=3, configuration=PROMOTED)
+    leader = solo.serve(10, acks=False)
+    solo.tick(60)
+    solo.hear(B1, Mismatch(10, leader.round, 50))
+    solo.tick(60)
+    other = ReplicaId("b1", "another")
+    solo.hear(other, Ack(10, leader.round, 0))
+    (beat,) = sent(solo.tick(60), Append, "b1")
+    assert isinstance(beat, Append)
+    assert beat.prev_index == solo.state.log.last_index
+    fed = sent(solo.hear(other, Mismatch(10, beat.round, 0)), Append, "b1")
+    assert [len(a.entries) for a in fed if isinstance(a, Append)] == [2]
+
+
 def test_X4_a_given_up_disk_does_not_apply_anything_for_being_knocked_at() -> None:
     own = chain(3, 3, 3)
     solo = Solo(own, promised=3, applied=2)
@@ -277,6 +294,35 @@ def test_X4_without_the_fence_the_checker_finds_acknowledged_entries_lost() -> N
     assert not world.promote(promotion)
     with pytest.raises(Violation, match="X4"):
         world.promote(promotion, fenced=False)
+
+
+def test_X4_a_snapshot_that_is_on_its_way_during_a_promotion_is_not_installed_after_it() -> None:
+    """All of b fetches from a when b is promoted; the files come whole when b has settled more."""
+    world = World(RENEWED, timings=Timings(log_keep_entries=2, entries_in_memory=4))
+    world.elect("a1")
+    cut_off(world)
+    for _ in range(40):
+        world.propose("a1")
+        world.run(10)
+    world.slow_fetches |= set(RENEWED["b"])
+    world.cut.clear()
+    world.run(300)
+    assert all(world.nodes[name].fetch for name in RENEWED["b"])
+    promotion = world.begin_promotion("b")
+    world.settle()
+    assert world.promote(promotion)
+    world.run_until(lambda: bool(world.serving()), 5_000)
+    (name,) = world.serving()
+    world.propose(name, b"after")
+    world.run(50)
+    world.slow_fetches.clear()
+    world.run(2_000)
+    world.propose(name, b"more")
+    world.run(100)
+    assert world.serving() == [name]
+    assert payloads(world.witness.committed.values())[-2:] == [b"after", b"more"]
+    for other in RENEWED["b"]:
+        assert world.nodes[other].disk.entries == world.nodes[name].disk.entries
 
 
 def elected_meanwhile() -> tuple[World, Promotion]:

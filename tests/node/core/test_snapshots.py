@@ -7,6 +7,7 @@ import pytest
 from node.core import Timings
 from node.core.inputs import (
     Applied,
+    FenceAsked,
     LeaderSeen,
     Loaded,
     Persisted,
@@ -62,10 +63,54 @@ def test_M4_an_offer_is_fetched_and_installed_in_one_durable_step() -> None:
 def test_M4_it_keeps_its_own_promise_disk_and_configuration_revision() -> None:
     solo = Solo(chain(5), promised=5, revision=9)
     offered(solo)
-    solo.hear(A3, append(12))
     (install,) = installs(solo.feed(SnapshotFetched(OFFER)))
-    assert (install.promised, install.configuration_revision) == (12, 9)
+    assert (install.promised, install.configuration_revision) == (7, 9)
     assert solo.state.me == A1
+
+
+def test_M4_a_snapshot_of_an_epoch_that_is_over_is_not_installed() -> None:
+    """What was acknowledged since would be gone, and what was given up might come back (X4)."""
+    solo = Solo(chain(5), promised=5)
+    offered(solo)
+    (first,) = chain(5)
+    solo.hear(A3, append(12, chain(12, after=first), after=first))
+    assert sent(solo.persist(), Ack, "a3") == [Ack(12, 1, 2)]
+    out = solo.feed(SnapshotFetched(OFFER))
+    assert not out.persist
+    assert "is over" in out.events[-1].detail
+    assert solo.state.log.last_index == 2
+    assert solo.state.fetching is None
+
+
+def test_M4_nor_is_one_that_comes_after_a_fence() -> None:
+    """The vow has said where the log ends (D3)."""
+    solo = Solo(chain(5), promised=5)
+    offered(solo)
+    solo.feed(FenceAsked(1, 12))
+    assert not solo.feed(SnapshotFetched(OFFER)).persist
+    assert solo.state.log.last_index == 1
+
+
+def test_M4_the_offer_of_a_new_leader_takes_the_place_of_one_that_is_over() -> None:
+    """It does not wait for a file that would not be installed."""
+    solo = Solo(chain(5), promised=5)
+    offered(solo)
+    solo.hear(A3, append(12))
+    later = Offer(12, 11, 7, b"\7" * 32)
+    assert solo.hear(A3, later).fetch_snapshot == [("a3", later)]
+    assert not solo.feed(SnapshotMissed(OFFER, "cancelled")).events
+    assert installs(solo.feed(SnapshotFetched(later)))
+
+
+def test_M4_while_one_is_being_installed_no_other_is_fetched() -> None:
+    """Fetching removes the files of other offers, which this one still needs."""
+    solo = Solo(chain(5), promised=5)
+    offered(solo)
+    solo.feed(SnapshotFetched(OFFER))
+    later = Offer(7, 20, 7, b"\7" * 32)
+    assert not solo.hear(A2, later).fetch_snapshot
+    solo.persist()
+    assert solo.hear(A2, later).fetch_snapshot == [("a2", later)]
 
 
 def test_M4_nothing_is_vouched_for_before_the_snapshot_is_on_disk() -> None:
@@ -252,6 +297,19 @@ def test_M4_what_follows_an_offered_snapshot_is_kept_and_its_last_entry_too() ->
     assert settled(solo, 20) == 21
     solo.hear(A3, Mismatch(10, solo.leader.round, 22))
     assert settled(solo, 1) > 30
+
+
+def test_M4_what_is_kept_for_a_peer_that_never_installs_its_snapshot_is_bounded() -> None:
+    """It answers, and has no room for the file: the leader's disk must not fill for its sake."""
+    solo = pruned_leader()
+    solo.leader.configuration = solo.configuration.with_set("a", {A1, A2})
+    wanting(solo)
+    solo.feed(SnapshotMade("a3", 22, 10, b"h" * 32))
+    pruned = 0
+    for _ in range(30):
+        solo.hear(A3, Mismatch(10, solo.leader.round, 5))
+        pruned = max(pruned, settled(solo, 10))
+    assert 22 < pruned < solo.state.log.last_index - 100
 
 
 def test_M4_nothing_is_kept_for_a_peer_that_is_silent() -> None:

@@ -176,7 +176,7 @@ def test_H2_a_late_answer_to_a_switch_that_was_called_off_changes_nothing() -> N
 
 @pytest.mark.parametrize(
     ("site", "why"),
-    [("nowhere", "there is no site 'nowhere'"), ("a", "site a is the active one already")],
+    [("nowhere", "no site nowhere; there are a and b"), ("a", "site a is the active one already")],
 )
 def test_H2_is_refused_for_a_site_it_cannot_be_made_to(site: str, why: str) -> None:
     solo = serving()

@@ -233,7 +233,7 @@ async def test_H1_while_handing_over_commands_wait_and_go_on_when_it_is_given_up
 
 
 async def test_under_load_the_next_batch_waits_its_interval_and_alone_a_command_does_not() -> None:
-    bench = Bench(batches_under_way=4, batch_interval_ms=5.0)
+    bench = Bench(batches_under_way=5, batch_interval_ms=5.0)
     for stan in range(1, PACED_FROM + 1):
         bench.intake.submit(sale(stan))
     await bench.turn()

@@ -9,7 +9,13 @@ from typing import cast
 
 import pytest
 
-from node.core.inputs import Input, SnapshotFetched, SnapshotMade, SnapshotMissed
+from node.core.inputs import (
+    Input,
+    SnapshotFetched,
+    SnapshotMade,
+    SnapshotMissed,
+    StorageFailed,
+)
 from node.core.messages import Offer
 from node.core.outputs import Install
 from node.driver.snapshots import FetchFailed, Progress, SnapshotMaker
@@ -109,6 +115,7 @@ async def test_what_was_fetched_is_checked_told_and_installed(tmp_path: Path) ->
         (FetchFailed("gone"), None),
         (None, SnapshotDamaged("another hash")),
         (None, OSError("unreadable")),
+        (ValueError("nobody thought of it"), None),
     ],
 )
 async def test_what_did_not_come_whole_is_missed(
@@ -120,7 +127,7 @@ async def test_what_did_not_come_whole_is_missed(
     missed = await stage.until_fed()
     assert isinstance(missed, SnapshotMissed)
     assert missed.offer == OFFER
-    assert missed.reason == str(fetching or checking)
+    assert str(fetching or checking) in missed.reason
     assert stage.maker.words == ""
 
 
@@ -141,3 +148,16 @@ async def test_a_later_offer_ends_the_fetching_of_the_one_before(tmp_path: Path)
     assert first.cancelled()
     await stage.maker.stop()
     assert stage.fed == []
+
+
+async def test_a_write_that_cannot_be_begun_is_a_failed_write(tmp_path: Path) -> None:
+    """Else the next write would vouch for this one, too (D2)."""
+    stage = Stage(tmp_path)
+
+    def unreadable(index: int, hash: bytes) -> Path:
+        raise OSError("the folder cannot be read")
+
+    stage.store.snapshot_part = unreadable  # type: ignore[method-assign]
+    stage.maker.install(Install(3, 7, 9, OFFER))
+    assert isinstance(await stage.until_fed(), StorageFailed)
+    assert stage.store.installed == []
