@@ -48,7 +48,7 @@ def transaction(keys: Keys, request: Request) -> Transaction:
         case PutConfiguration(_, epoch, revision, configuration, resigning):
             guards = (Unchanged(keys.leader, epoch), Unchanged(keys.configuration, revision))
             put = Put(keys.configuration, configuration.to_json())
-            # The key goes first, so that the reads after it show that it has gone (E5).
+            # Before the reads, so that they show the switch as it stands: the key has gone (E5).
             away = (Delete(keys.leader),) if resigning else ()
             return guards, (put, *away, *look), look
         case Confirm() | ReadBack():

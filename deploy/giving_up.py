@@ -8,7 +8,7 @@ is off. It comes back with new disks only; its old files stay for the books.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from coordinator.configuration import (
 )
 from coordinator.keyvalue import RegistryError
 from coordinator.recording import record
-from coordinator.records import EventRecord
+from coordinator.records import EventRecord, NodeRecord
 from coordinator.switching import Switched, SwitchRefused
 from deploy import lost, written
 from deploy.answers import Fenced
@@ -35,6 +35,7 @@ from deploy.lab import readiness
 from deploy.lost import Lost
 from deploy.moving import check_site
 from deploy.topology import Topology
+from deploy.written import Written
 
 _ROUNDS: Final = 3
 _LIST_S: Final = 600.0
@@ -102,9 +103,9 @@ class Promotion:
     def run(self) -> Promoted:
         """Show, ask, fence, promote, list. Raises `SwitchRefused`, `RegistryError`."""
         check_site(self._topology, self._to)
-        configuration, _ = self._configuration()
+        configuration, found = self._configuration()
         old = configuration.active_site
-        self._show(old)
+        self._show(old, found.nodes)
         if not self._person.gives_up(self._to):
             raise SwitchRefused(f"not confirmed: site {old} stays active, nothing was given up")
         for attempt in range(1, _ROUNDS + 1):
@@ -123,34 +124,36 @@ class Promotion:
         epoch = self._take_key()
         try:
             fencing = self._fence(epoch)
-            configuration, revision = self._configuration()
+            configuration, found = self._configuration()
             fenced = self._is_fenced(configuration, fencing)
             if not fenced and not self._vouched:
                 self._vouch(old, fencing)
             ends = choose(fencing.new, configuration.given_up)
             if ends is None:
                 raise SwitchRefused(f"no replica of site {self._to} answers: start its nodes first")
-            planned = switching.plan_with_loss(
-                configuration, self._to, ends.survivors, self._disks(old)
-            )
-            switched = self._promote(revision, epoch, planned, ends, fenced=fenced)
+            disks = {ReplicaId(each.node, each.disk) for each in found.nodes if each.site == old}
+            planned = switching.plan_with_loss(configuration, self._to, ends.survivors, disks)
+            switched = self._promote(found.revision, epoch, planned, ends, fenced=fenced)
         except BaseException:
             self._return_key(epoch)
             raise
-        found = self._list(old, fencing, ends)
+        lacks = self._list(old, fencing, ends)
         return Promoted(
             old,
             self._to,
             switched.revision,
             tuple(sorted(map(str, ends.survivors))),
             fenced,
-            found,
+            lacks,
         )
 
     # Step by step
 
-    def _configuration(self) -> tuple[Configuration, int]:
-        """As it is now; raises `SwitchRefused` where nothing needs to be lost."""
+    def _configuration(self) -> tuple[Configuration, Written]:
+        """As it is now, and what etcd holds beside it.
+
+        Raises `SwitchRefused` where nothing needs to be lost.
+        """
         found = written.read(self._topology)
         configuration = found.configuration
         if configuration is None:
@@ -164,9 +167,9 @@ class Promotion:
                 f"site {self._to} is in sync ({count} replicas): nothing would be lost; "
                 f"leave --allow-data-loss away"
             )
-        return configuration, found.revision
+        return configuration, found
 
-    def _show(self, old: str) -> None:
+    def _show(self, old: str, published: Sequence[NodeRecord]) -> None:
         """What would be lost as things stand, from whoever in the old site can be asked."""
         statuses = readiness.statuses(self._topology.control_endpoints, 1.0)
         there = [each for each in statuses.values() if each and each.site == old]
@@ -187,12 +190,12 @@ class Promotion:
                 return
         self._say(
             f"nobody in site {old} can be asked: what site {self._to} lacks cannot be listed. "
-            + self._last_known(old, has)
+            + self._last_known(old, has, published)
         )
 
-    def _last_known(self, old: str, has: int) -> str:
+    def _last_known(self, old: str, has: int, published: Sequence[NodeRecord]) -> str:
         """What the old site's replicas last said of themselves."""
-        nodes = [each for each in written.read(self._topology).nodes if each.site == old]
+        nodes = [each for each in published if each.site == old]
         if not nodes:
             return (
                 f"Site {self._to} has what was settled up to index {has}; how far site {old} came "
@@ -230,11 +233,6 @@ class Promotion:
             {name: each for name, each in found.items() if sites[name] != self._to},
             {name: each for name, each in found.items() if sites[name] == self._to},
         )
-
-    def _disks(self, site: str) -> frozenset[ReplicaId]:
-        """What etcd knows of the disks of a site, whether they count or not."""
-        nodes = written.read(self._topology).nodes
-        return frozenset(ReplicaId(each.node, each.disk) for each in nodes if each.site == site)
 
     def _vows(self, epoch: int) -> dict[str, Fenced]:
         def ask(endpoint: str) -> Fenced | None:

@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from coordinator.configuration import Configuration, ConfigurationError
+from coordinator import translate
+from coordinator.configuration import Configuration
 from coordinator.keyvalue import Get
 from coordinator.records import Keys, LeaderRecord, NodeRecord, RecordError, ReportRecord
 from coordinator.registry import Registry
@@ -48,24 +49,18 @@ def read(topology: Topology) -> Written:
 
 async def _read(registry: Registry, cluster: str) -> Written:
     keys = Keys(cluster)
-    found = (await registry.transact((), (Get(keys.configuration), Get(keys.leader)))).found
-    configuration: Configuration | None = None
-    revision = 0
-    leader: LeaderRecord | None = None
-    if keys.configuration in found:
-        revision = found[keys.configuration].mod_revision
-        with suppress(ConfigurationError):
-            configuration = Configuration.from_json(found[keys.configuration].value)
-    if keys.leader in found:
-        pair = found[keys.leader]
-        with suppress(RecordError):
-            leader = LeaderRecord.from_json(pair.value, pair.mod_revision)
-    nodes: list[NodeRecord] = []
-    for pair in (await registry.list(keys.nodes)).pairs:
-        with suppress(RecordError):
-            nodes.append(NodeRecord.from_json(pair.value))
+    outcome = await registry.transact((), (Get(keys.configuration), Get(keys.leader)))
+    seen = translate.seen_in_outcome(keys, outcome)
+    pairs = (await registry.list(keys.nodes)).pairs
+    nodes = (translate.node_record(keys, pair.key, pair.value) for pair in pairs)
     reports: list[ReportRecord] = []
     for pair in (await registry.list(keys.reports)).pairs:
         with suppress(RecordError):
             reports.append(ReportRecord.from_json(pair.value))
-    return Written(configuration, revision, leader, tuple(nodes), tuple(reports))
+    return Written(
+        seen.configuration,
+        seen.configuration_revision,
+        seen.leader,
+        tuple(node for node in nodes if node is not None),
+        tuple(reports),
+    )

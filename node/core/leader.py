@@ -246,10 +246,13 @@ class Leader:
                 yield max(offer.index - 1 + keep, least)
 
     def _feed(self, now: float) -> None:
+        last = self.state.log.last_index
+        behind = [p for p in self.peers.values() if p.next <= last and not self._is_left_behind(p)]
+        if not behind:
+            return  # after most acknowledgements: the floor is not worth working out for nobody
         floor = self._floor()
-        for peer in self.peers.values():
-            if not self._is_left_behind(peer):
-                self.round = peer.feed(self.round, floor, now)
+        for peer in behind:
+            self.round = peer.feed(self.round, floor, now)
 
     def _beat(self, peers: Collection[Progress], now: float) -> None:
         if not peers:
