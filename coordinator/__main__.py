@@ -19,8 +19,11 @@ from coordinator.recording import Recorder
 from coordinator.records import Keys, RecordError
 from coordinator.registry import Registry
 from coordinator.settings import CoordinatorSettings, SettingsError, load
-from coordinator.sites.journal import Journal
+from coordinator.sites.journal import Journal, wall_ms
+from coordinator.sites.line import GrpcLine
 from coordinator.sites.lookout import Lookout
+from coordinator.sites.ports import Means
+from coordinator.stamp import stamp
 
 _FLUSH_S: Final = 0.5
 """How long a stop waits for what is still to be written down."""
@@ -70,8 +73,8 @@ async def _run(settings: CoordinatorSettings) -> int:
         print(f"refused to start: {problem}", file=sys.stderr)
         await registry.close()
         return 2
-    recorder = Recorder(registry, Keys(settings.cluster), settings.name, settings.place)
-    lookout = Lookout(settings, registry, recorder, journal)
+    recorder = Recorder(registry, Keys(settings.cluster), settings.name, settings.place, wall_ms)
+    lookout = Lookout(settings, registry, recorder, journal, Means(GrpcLine, stamp))
     told = asyncio.ensure_future(stopping.wait())
     work = [asyncio.ensure_future(recorder.run()), asyncio.ensure_future(lookout.run())]
     started = f"in {settings.place}, {settings.switching.mode}, watches {len(settings.nodes)} nodes"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -12,8 +11,8 @@ from typing import Final
 from coordinator import translate
 from coordinator.configuration import Configuration, ConfigurationError, ReplicaId
 from coordinator.keyvalue import Get, Listing, OutcomeUnknown, Put, Unchanged
+from coordinator.ports import Registry
 from coordinator.records import Keys, NodeRecord
-from coordinator.registry import Registry
 
 _LOOK_S: Final = 0.2
 
@@ -68,7 +67,8 @@ async def initialise(registry: Registry, cluster: str, plan: Plan, wait_ms: int)
     """
     if not plan.sites.get(plan.active_site):
         raise InitialiseError(f"the active site {plan.active_site!r} has no nodes")
-    until = time.monotonic() + wait_ms / 1000
+    clock = asyncio.get_running_loop().time
+    until = clock() + wait_ms / 1000
     keys = Keys(cluster)
     created = False
     while True:
@@ -86,7 +86,7 @@ async def initialise(registry: Registry, cluster: str, plan: Plan, wait_ms: int)
         if not missing:
             await _create(registry, keys, plan, listing, nodes)
             created = True
-        elif time.monotonic() >= until:
+        elif clock() >= until:
             raise InitialiseError(
                 f"not (yet) published under {keys.nodes} in etcd: {', '.join(missing)}; "
                 "are these nodes running?"

@@ -11,8 +11,7 @@ import contextlib
 from collections.abc import Callable
 
 from coordinator.keyvalue import RegistryError
-from coordinator.registry import Registry
-from coordinator.streams import RenewalStream
+from coordinator.ports import Registry, Renewing
 from coordinator.watching import BACKOFF_S
 
 
@@ -66,7 +65,7 @@ class LeaseKeeper:
         if lease:
             await self._registry.revoke(lease)
 
-    async def _grant(self) -> int:
+    async def _grant(self) -> float:
         failures = 0
         while True:
             asked = self._clock()
@@ -81,9 +80,9 @@ class LeaseKeeper:
                 self._denied.clear()
                 return ttl_s
 
-    async def _keep(self, ttl_s: int) -> None:
+    async def _keep(self, ttl_s: float) -> None:
         """Renew until etcd says that the lease is gone."""
-        stream: RenewalStream | None = None
+        stream: Renewing | None = None
         failures = 0
         pause_s = ttl_s / 3
         try:

@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 
 from coordinator.keyvalue import LeaseGone, RegistryError
+from coordinator.ports import Registry
 from coordinator.records import NodeRecord
-from coordinator.registry import Registry
 
 PUBLISH_S: Final = 2.0
 """How often a record is written of which only the last index has changed."""

@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 from coordinator.keyvalue import Delete, KeyValue, OutcomeUnknown, Put, RegistryError
+from coordinator.ports import Registry
 from coordinator.records import EventRecord, Keys, RecordError
-from coordinator.registry import Registry
 
 EVENTS_KEPT: Final = 500
 """How many events etcd keeps; a few more for a moment."""
@@ -35,7 +34,10 @@ _TRIES: Final = 3
 
 
 class Recorder:
-    """Writes what `source`, standing in `site`, has to say. `run` it on the loop that says it."""
+    """Writes what `source`, standing in `site`, has to say. `run` it on the loop that says it.
+
+    `clock_ms` is the wall clock, in Unix milliseconds.
+    """
 
     def __init__(
         self,
@@ -43,7 +45,7 @@ class Recorder:
         keys: Keys,
         source: str,
         site: str,
-        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        clock_ms: Callable[[], int],
     ) -> None:
         self._registry = registry
         self._keys = keys

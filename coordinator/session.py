@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
-import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from coordinator import translate
@@ -35,10 +33,10 @@ from coordinator.election import Election
 from coordinator.events import CoordinatorEvent
 from coordinator.keyvalue import Changed, LeaseGone, Listing, OutcomeUnknown, RegistryError
 from coordinator.leasing import LeaseKeeper
+from coordinator.ports import Registry
 from coordinator.publishing import Publisher
 from coordinator.recording import Recorder
 from coordinator.records import Keys, LeaderRecord, NodeRecord
-from coordinator.registry import Registry
 from coordinator.watching import Watcher
 
 CAMPAIGN_DEADLINES: Final = 3
@@ -51,14 +49,16 @@ RETRY_MS: Final = 100
 class Session:
     """One life of the replica `me`, made and used on one running event loop.
 
-    `endpoint` is where terminals find this node, `peer_endpoint` where other nodes do. `on_event`
-    is called on the loop, in order, and may call back into the session. A campaign is answered
-    within `CAMPAIGN_DEADLINES` times `deadline_ms`, or twice that if the key was won late.
+    `registry` is the caller's, who closes it after `stop`. `endpoint` is where terminals find this
+    node, `peer_endpoint` where other nodes do. `on_event` is called on the loop, in order, and may
+    call back into the session. `life` is random and new with every start; `clock_ms` is the wall
+    clock, for records only. A campaign is answered within `CAMPAIGN_DEADLINES` times `deadline_ms`,
+    or twice that if the key was won late.
     """
 
     def __init__(
         self,
-        endpoints: Sequence[str],
+        registry: Registry,
         cluster: str,
         me: ReplicaId,
         site: str,
@@ -67,22 +67,24 @@ class Session:
         lease_ms: int,
         deadline_ms: int,
         on_event: Callable[[CoordinatorEvent], None],
+        *,
+        life: str,
+        clock_ms: Callable[[], int],
     ) -> None:
         self._keys = Keys(cluster)
-        # Nodes begin at different members, so that one member's loss is not felt by all.
-        first = sum(me.node.encode()) % max(1, len(endpoints))
-        self._registry = Registry(endpoints, deadline_ms, first=first)
+        self._registry = registry
+        self._loop = asyncio.get_running_loop()
         self._election = Election(
             me,
             site,
             endpoint,
-            life=secrets.token_hex(8),
+            life=life,
             campaign_ms=CAMPAIGN_DEADLINES * deadline_ms,
             retry_ms=RETRY_MS,
         )
         self._on_event = on_event
         self._lease = LeaseKeeper(
-            self._registry, -(-lease_ms // 1000), self._granted, self._lost, time.monotonic
+            self._registry, -(-lease_ms // 1000), self._granted, self._lost, self._loop.time
         )
         self._watcher = Watcher(self._registry, self._keys.prefix, self._deliver, deadline_ms)
         self._publisher = Publisher(
@@ -91,12 +93,13 @@ class Session:
             NodeRecord(me.node, me.disk, site, endpoint, peer_endpoint, 0, ""),
             self._lease.deny,
         )
-        self._recorder = Recorder(self._registry, self._keys, me.node, site)
+        self._recorder = Recorder(self._registry, self._keys, me.node, site, clock_ms)
         self._deadline_s = deadline_ms / 1000
         self._inbox: deque[Input] = deque()
         self._stepping = False
         self._alarm: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        # In the order they began, in which they are ended too.
+        self._tasks: dict[asyncio.Task[None], None] = {}
         self._over: asyncio.Future[None] | None = None
         self.nodes: dict[str, NodeRecord] = {}
         """What every node last said of itself, by name; without those whose lease has gone."""
@@ -124,12 +127,8 @@ class Session:
         Raises `UnsupportedVersion`, naming endpoint and version, if a member that answers is too
         old; one that does not answer now is left out later, should it be.
         """
-        try:
-            await self._registry.check_versions()
-        except BaseException:
-            await self._registry.close()
-            raise
-        self._over = asyncio.get_running_loop().create_future()
+        await self._registry.check_versions()
+        self._over = self._loop.create_future()
         for loop in (self._lease, self._watcher, self._publisher, self._recorder):
             self._spawn(loop.run())
 
@@ -154,7 +153,6 @@ class Session:
         with contextlib.suppress(RegistryError, TimeoutError):
             async with asyncio.timeout(self._deadline_s):
                 await self._lease.release()
-        await self._registry.close()
 
     def campaign(self, attempt: str, suspected: int, configuration_revision: int) -> None:
         """Try for the leader key (E2): `Won` or `CampaignLost` follows, in bounded time.
@@ -201,7 +199,7 @@ class Session:
         self._stepping = True
         try:
             while self._inbox:
-                out = self._election.step(self._inbox.popleft(), _now_ms())
+                out = self._election.step(self._inbox.popleft(), self._now_ms())
                 for request in out.requests:
                     self._spawn(self._perform(request))
                 for event in out.events:
@@ -216,9 +214,8 @@ class Session:
             self._alarm = None
         wake_ms = self._election.wake_ms
         if wake_ms is not None:
-            loop = asyncio.get_running_loop()
-            wait_s = max(0, wake_ms - _now_ms() + 1) / 1000
-            self._alarm = loop.call_later(wait_s, self._on_alarm)
+            wait_s = max(0, wake_ms - self._now_ms() + 1) / 1000
+            self._alarm = self._loop.call_later(wait_s, self._on_alarm)
 
     def _on_alarm(self) -> None:
         try:
@@ -274,11 +271,11 @@ class Session:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(self._finished)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if not task.cancelled() and (problem := task.exception()) is not None:
             self._die(problem)
 
@@ -287,9 +284,8 @@ class Session:
         if self._over is not None and not self._over.done():
             self._over.set_exception(problem)
             # The lease must not be renewed for an owner that no longer listens.
-            for task in self._tasks:
+            for task in list(self._tasks):
                 task.cancel()
 
-
-def _now_ms() -> int:
-    return int(time.monotonic() * 1000)
+    def _now_ms(self) -> int:
+        return int(self._loop.time() * 1000)

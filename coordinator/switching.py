@@ -8,8 +8,6 @@ that key knows that this very switch was made, also where its answer was lost.
 from __future__ import annotations
 
 import asyncio
-import secrets
-import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,8 +23,9 @@ from coordinator.keyvalue import (
     Unchanged,
 )
 from coordinator.planning import SwitchRefused, plan, plan_with_loss
+from coordinator.ports import Registry
 from coordinator.records import EventRecord, Keys, LeaderRecord
-from coordinator.registry import Registry
+from coordinator.stamp import Stamp
 
 __all__ = [
     "SwitchRefused",
@@ -60,12 +59,14 @@ async def switch(
     *,
     by: str,
     why: str,
+    stamp: Stamp,
     place: str = "",
     revision: int = 0,
 ) -> Switched:
     """Make `to` the active site (E5); the event names `by` (no slash), `place` and `why`.
 
-    `revision`, where given, is the configuration's on which the decision rests. Raises
+    `stamp` is a new one: where the answer is lost, the event under it tells that this switch was
+    made. `revision`, where given, is the configuration's on which the decision rests. Raises
     `SwitchRefused`; `Unavailable` or `Refused` (not done); `OutcomeUnknown` (may yet be done: look
     before anything else).
     """
@@ -81,17 +82,17 @@ async def switch(
     if revision not in (0, pair.mod_revision):
         raise SwitchRefused(_moved_on(revision, pair.mod_revision))
     why = f"site {to} is active instead of {configuration.active_site}: {why}"
-    event = _event("site-switch", by, place or to, why)
-    return await _send(registry, keys, pair.mod_revision, planned, event)
+    event = _event("site-switch", by, place or to, why, stamp)
+    return await _send(registry, keys, pair.mod_revision, planned, event, stamp)
 
 
-async def take_key(registry: Registry, cluster: str, site: str, by: str) -> int:
+async def take_key(registry: Registry, cluster: str, site: str, *, by: str, stamp: Stamp) -> int:
     """Take the leader key away from whoever holds it; its revision is the epoch to fence with (X4).
 
     As long as the key stays there nobody leads anew, which `promote_with_loss` then relies on. Left
     behind, it is suspected and replaced like that of any silent leader. Raises `RegistryError`.
     """
-    record = LeaderRecord("", "", site, "", f"promotion/{by}/{secrets.token_hex(8)}")
+    record = LeaderRecord("", "", site, "", f"promotion/{by}/{stamp.serial}")
     key = Keys(cluster).leader
     for attempt in range(1, _ATTEMPTS + 1):
         try:
@@ -119,6 +120,7 @@ async def promote_with_loss(
     epoch: int,
     by: str,
     why: str,
+    stamp: Stamp,
 ) -> Switched:
     """Put what `plan_with_loss` made of the configuration at `revision` (X4).
 
@@ -127,9 +129,9 @@ async def promote_with_loss(
     key changed hands since: the old site may have settled. Raises as `switch` does.
     """
     keys = Keys(cluster)
-    event = _event("promotion-with-loss", by, configuration.active_site, why)
+    event = _event("promotion-with-loss", by, configuration.active_site, why, stamp)
     held = Unchanged(keys.leader, epoch)
-    return await _send(registry, keys, revision, configuration, event, held)
+    return await _send(registry, keys, revision, configuration, event, stamp, held)
 
 
 async def _send(
@@ -138,13 +140,14 @@ async def _send(
     revision: int,
     planned: Configuration,
     event: EventRecord,
+    stamp: Stamp,
     *more: Unchanged,
 ) -> Switched:
     """The guarded transaction. After an unknown outcome it is sent again, which is the read too.
 
     Its guard lets one copy win at most, and where it fails the event tells whether a copy did.
     """
-    note = keys.event(event.at_ms, event.source, secrets.token_hex(8))
+    note = keys.event(event.at_ms, event.source, stamp.serial)
     guards = (Unchanged(keys.configuration, revision), *more)
     make = (
         Put(keys.configuration, planned.to_json()),
@@ -196,5 +199,5 @@ def _moved_on(revision: int, found: int) -> str:
     )
 
 
-def _event(kind: str, by: str, place: str, why: str) -> EventRecord:
-    return EventRecord(time.time_ns() // 1_000_000, by, place, kind, 0, 0, why)
+def _event(kind: str, by: str, place: str, why: str, stamp: Stamp) -> EventRecord:
+    return EventRecord(stamp.at_ms, by, place, kind, 0, 0, why)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from coordinator.keyvalue import Changed, Compacted, Listing, RegistryError
-from coordinator.registry import Registry
+from coordinator.ports import Registry
 
 SIGN_OF_LIFE_S: Final = 1.0
 """A stream quiet for this long is asked for its progress."""

@@ -6,7 +6,7 @@ import secrets
 from typing import Final
 
 from coordinator.initialise import Initialised, Plan, existing, initialise
-from coordinator.registry import Registry
+from coordinator.ports import Registry
 from deploy.topology import Topology
 from deploy.written import ask
 

@@ -8,7 +8,7 @@ is off. It comes back with new disks only; its old files stay for the books.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,21 +16,17 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from coordinator import switching
-from coordinator.configuration import (
-    Configuration,
-    ReplicaId,
-    is_takeover_quorum,
-    switch_refusal,
-    target_refusal,
-)
+from coordinator.configuration import Configuration, ReplicaId
 from coordinator.keyvalue import RegistryError
 from coordinator.recording import record
 from coordinator.records import EventRecord, NodeRecord
+from coordinator.stamp import stamp
 from coordinator.switching import Switched, SwitchRefused
 from deploy import lost, written
 from deploy.answers import Fenced
 from deploy.control import Control, ControlError
-from deploy.ends import Ends, choose
+from deploy.ends import Ends
+from deploy.fencing import Fencing, Going, Overtaken, check_loss, going, sides
 from deploy.lab import readiness
 from deploy.lost import Lost
 from deploy.moving import check_site
@@ -63,18 +59,6 @@ class Promoted:
     survivors: tuple[str, ...]
     fenced: bool
     lost: Lost | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Fencing:
-    """What the replicas of both sites vowed: node to answer, without the silent ones."""
-
-    old: Mapping[str, Fenced]
-    new: Mapping[str, Fenced]
-
-
-class _Overtaken(Exception):
-    """Something changed in between: look again."""
 
 
 class Promotion:
@@ -111,7 +95,7 @@ class Promotion:
         for attempt in range(1, _ROUNDS + 1):
             try:
                 return self._round(old)
-            except _Overtaken as problem:
+            except Overtaken as problem:
                 if attempt == _ROUNDS:
                     raise SwitchRefused(str(problem)) from problem
                 self._say(f"again: {problem}")
@@ -125,24 +109,21 @@ class Promotion:
         try:
             fencing = self._fence(epoch)
             configuration, found = self._configuration()
-            fenced = self._is_fenced(configuration, fencing)
+            fenced = fencing.holds(configuration)
             if not fenced and not self._vouched:
                 self._vouch(old, fencing)
-            ends = choose(fencing.new, configuration.given_up)
-            if ends is None:
-                raise SwitchRefused(f"no replica of site {self._to} answers: start its nodes first")
             disks = {ReplicaId(each.node, each.disk) for each in found.nodes if each.site == old}
-            planned = switching.plan_with_loss(configuration, self._to, ends.survivors, disks)
-            switched = self._promote(found.revision, epoch, planned, ends, fenced=fenced)
+            goes = going(configuration, self._to, fencing, disks)
+            switched = self._promote(found.revision, epoch, goes, fenced=fenced)
         except BaseException:
             self._return_key(epoch)
             raise
-        lacks = self._list(old, fencing, ends)
+        lacks = self._list(old, fencing, goes.ends)
         return Promoted(
             old,
             self._to,
             switched.revision,
-            tuple(sorted(map(str, ends.survivors))),
+            tuple(sorted(map(str, goes.ends.survivors))),
             fenced,
             lacks,
         )
@@ -155,19 +136,7 @@ class Promotion:
         Raises `SwitchRefused` where nothing needs to be lost.
         """
         found = written.read(self._topology)
-        configuration = found.configuration
-        if configuration is None:
-            raise SwitchRefused("the cluster has no configuration: it was never initialised")
-        refusal = target_refusal(configuration, self._to)
-        if refusal:
-            raise SwitchRefused(refusal)
-        if not switch_refusal(configuration, self._to):
-            count = len(configuration.in_sync[self._to])
-            raise SwitchRefused(
-                f"site {self._to} is in sync ({count} replicas): nothing would be lost; "
-                f"leave --allow-data-loss away"
-            )
-        return configuration, found
+        return check_loss(found.configuration, self._to), found
 
     def _show(self, old: str, published: Sequence[NodeRecord]) -> None:
         """What would be lost as things stand, from whoever in the old site can be asked."""
@@ -211,7 +180,7 @@ class Promotion:
         return written.ask(
             self._topology,
             lambda registry: switching.take_key(
-                registry, self._topology.cluster, self._to, self._by
+                registry, self._topology.cluster, self._to, by=self._by, stamp=stamp()
             ),
         )
 
@@ -223,16 +192,10 @@ class Promotion:
                 lambda registry: switching.return_key(registry, self._topology.cluster, epoch),
             )
 
-    def _fence(self, epoch: int) -> _Fencing:
+    def _fence(self, epoch: int) -> Fencing:
         """Ask every replica for a vow at the revision of the key in our hand."""
         found = self._vows(epoch)
-        if not all(each.promised for each in found.values()):
-            raise _Overtaken("somebody won a later epoch in between")
-        sites = {name: self._topology.site_of(name) for name in found}
-        return _Fencing(
-            {name: each for name, each in found.items() if sites[name] != self._to},
-            {name: each for name, each in found.items() if sites[name] == self._to},
-        )
+        return sides(found, {name: self._topology.site_of(name) for name in found}, self._to)
 
     def _vows(self, epoch: int) -> dict[str, Fenced]:
         def ask(endpoint: str) -> Fenced | None:
@@ -245,11 +208,7 @@ class Promotion:
             answers = dict(zip(endpoints, pool.map(ask, endpoints.values()), strict=True))
         return {name: each for name, each in answers.items() if each is not None}
 
-    def _is_fenced(self, configuration: Configuration, fencing: _Fencing) -> bool:
-        vowed = {ReplicaId(node, each.disk_id) for node, each in fencing.old.items()}
-        return is_takeover_quorum(configuration, configuration.active_site, vowed)
-
-    def _vouch(self, old: str, fencing: _Fencing) -> None:
+    def _vouch(self, old: str, fencing: Fencing) -> None:
         self._say(
             f"{len(fencing.old) or 'none'} of the replicas of site {old} vowed to settle nothing "
             f"more, which is too few: if it runs, it may settle on, and that would be lost as well"
@@ -260,18 +219,12 @@ class Promotion:
             )
         self._vouched = True
 
-    def _list(self, old: str, fencing: _Fencing, ends: Ends) -> Lost | None:
-        """From the old site's replica whose log a takeover would have chosen (T5): among those that
-        vowed it has all that was ever settled there. None if nobody can be asked.
-        """
-        donors = sorted(
-            fencing.old.items(),
-            key=lambda each: (each[1].last_epoch, each[1].last_index, each[1].commit_index),
-            reverse=True,
-        )
+    def _list(self, old: str, fencing: Fencing, ends: Ends) -> Lost | None:
+        """From the old site's replica that has all that was ever settled there. None if nobody can
+        be asked."""
         found: Lost | None = None
         short = ""
-        for node, fenced in donors:
+        for node, fenced in fencing.donors():
             try:
                 found = self._list_from(node, ends.shared_with(fenced), old)
                 break
@@ -286,24 +239,29 @@ class Promotion:
         with Control(self._topology.control_endpoints[node]) as control:
             return lost.write(after_index, control.since(after_index, timeout_s=_LIST_S), path)
 
-    def _promote(
-        self, revision: int, epoch: int, planned: Configuration, ends: Ends, *, fenced: bool
-    ) -> Switched:
+    def _promote(self, revision: int, epoch: int, goes: Going, *, fenced: bool) -> Switched:
         safe = "fenced" if fenced else f"confirmed to be off by {self._by}"
         why = (
-            f"{self._by} promotes site {self._to} with loss, from index {ends.index}; the other is "
-            f"{safe}"
+            f"{self._by} promotes site {self._to} with loss, from index {goes.ends.index}; the "
+            f"other is {safe}"
         )
         cluster = self._topology.cluster
         try:
             return written.ask(
                 self._topology,
                 lambda registry: switching.promote_with_loss(
-                    registry, cluster, revision, planned, epoch=epoch, by=self._by, why=why
+                    registry,
+                    cluster,
+                    revision,
+                    goes.configuration,
+                    epoch=epoch,
+                    by=self._by,
+                    why=why,
+                    stamp=stamp(),
                 ),
             )
         except SwitchRefused as problem:
-            raise _Overtaken(str(problem)) from problem
+            raise Overtaken(str(problem)) from problem
 
     def _record(self, why: str) -> None:
         event = EventRecord(time.time_ns() // 1_000_000, self._by, self._to, "given-up", 0, 0, why)

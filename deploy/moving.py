@@ -15,6 +15,7 @@ from coordinator import switching
 from coordinator.keyvalue import RegistryError
 from coordinator.recording import record
 from coordinator.records import EventRecord
+from coordinator.stamp import stamp
 from coordinator.switching import SwitchRefused
 from deploy.control import Control, ControlError, NodeStatus, leader_of
 from deploy.lab import readiness
@@ -145,7 +146,9 @@ def _direct(
     try:
         made = ask(
             topology,
-            lambda registry: switching.switch(registry, topology.cluster, to, by=by, why=why),
+            lambda registry: switching.switch(
+                registry, topology.cluster, to, by=by, why=why, stamp=stamp()
+            ),
         )
     except SwitchRefused as problem:
         raise SwitchRefused(

@@ -11,8 +11,9 @@ from typing import TypeVar
 from coordinator import translate
 from coordinator.configuration import Configuration
 from coordinator.keyvalue import Get
+from coordinator.ports import Registry
 from coordinator.records import Keys, LeaderRecord, NodeRecord, RecordError, ReportRecord
-from coordinator.registry import Registry
+from coordinator.registry import Registry as Etcd
 from deploy.topology import Topology
 
 _Answer = TypeVar("_Answer")
@@ -33,7 +34,7 @@ def ask(topology: Topology, question: Callable[[Registry], Awaitable[_Answer]]) 
     """The answer of etcd to `question`, over a connection of its own. Raises what it raises."""
 
     async def asked() -> _Answer:
-        registry = Registry(topology.etcd_endpoints, topology.timings.etcd_deadline_ms)
+        registry = Etcd(topology.etcd_endpoints, topology.timings.etcd_deadline_ms)
         try:
             return await question(registry)
         finally:
@@ -44,10 +45,11 @@ def ask(topology: Topology, question: Callable[[Registry], Awaitable[_Answer]]) 
 
 def read(topology: Topology) -> Written:
     """What is there now. Raises `RegistryError` where etcd is away."""
-    return ask(topology, lambda registry: _read(registry, topology.cluster))
+    return ask(topology, lambda registry: read_from(registry, topology.cluster))
 
 
-async def _read(registry: Registry, cluster: str) -> Written:
+async def read_from(registry: Registry, cluster: str) -> Written:
+    """What is there now, over a connection that there is. Raises `RegistryError`."""
     keys = Keys(cluster)
     outcome = await registry.transact((), (Get(keys.configuration), Get(keys.leader)))
     seen = translate.seen_in_outcome(keys, outcome)

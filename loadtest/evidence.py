@@ -112,18 +112,24 @@ def read(folder: Path) -> Evidence:
 
 def read_ledger(path: Path, in_sync: Iterable[str]) -> Ledger:
     """One exported ledger, which must be whole. Raises `EvidenceError`."""
+    with path.open("rb") as file:
+        return to_ledger(file, in_sync, str(path))
+
+
+def to_ledger(lines: Iterable[bytes | str], in_sync: Iterable[str], where: str) -> Ledger:
+    """The ledger that an export's lines say, all of them. `where` they are from is for the words of
+    `EvidenceError`."""
     decode = msgspec.json.Decoder(LedgerLine).decode
     rows: list[LedgerLine] = []
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                rows.append(decode(line))
-            except msgspec.MsgspecError as problem:
-                raise EvidenceError(f"{path}:{number}: {problem}") from problem
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(decode(line))
+        except msgspec.MsgspecError as problem:
+            raise EvidenceError(f"{where}:{number}: {problem}") from problem
     if not rows or not isinstance(rows[0], Meta) or rows[0].format != FORMAT:
-        raise EvidenceError(f"{path}: does not begin with a meta line of format {FORMAT}")
+        raise EvidenceError(f"{where}: does not begin with a meta line of format {FORMAT}")
     if not isinstance(rows[-1], End) or rows[-1].lines != len(rows) - 1:
-        raise EvidenceError(f"{path}: was cut short")
+        raise EvidenceError(f"{where}: was cut short")
     meta = rows[0]
     return Ledger(
         meta=meta,

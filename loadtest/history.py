@@ -8,6 +8,7 @@ share. How it is kept on disk is in loadtest/history_file.py.
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -137,3 +138,16 @@ class History:
             for intent in self.intents
             if intent.ask not in final or final[intent.ask].result is Result.UNKNOWN
         )
+
+
+def gathered(lines: Sequence[Line], torn: int = 0) -> History:
+    """The history that these lines are, in their order."""
+    return History(
+        headers=tuple(each for each in lines if isinstance(each, Header)),
+        intents=tuple(each for each in lines if isinstance(each, Intent)),
+        heard=tuple(each for each in lines if isinstance(each, Heard)),
+        unsent=tuple(each for each in lines if isinstance(each, Unsent)),
+        marks=tuple(each for each in lines if isinstance(each, Mark)),
+        stalls=tuple(each for each in lines if isinstance(each, Stall)),
+        torn=torn,
+    )

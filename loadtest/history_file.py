@@ -10,7 +10,7 @@ from typing import Self
 
 import msgspec
 
-from loadtest.history import Header, Heard, History, Intent, Line, Mark, Stall, Unsent
+from loadtest.history import History, Line, gathered
 
 
 class HistoryError(ValueError):
@@ -56,15 +56,7 @@ def read(paths: Iterable[Path]) -> History:
         found, cut = _read_file(path)
         lines += found
         torn += cut
-    return History(
-        headers=tuple(each for each in lines if isinstance(each, Header)),
-        intents=tuple(each for each in lines if isinstance(each, Intent)),
-        heard=tuple(each for each in lines if isinstance(each, Heard)),
-        unsent=tuple(each for each in lines if isinstance(each, Unsent)),
-        marks=tuple(each for each in lines if isinstance(each, Mark)),
-        stalls=tuple(each for each in lines if isinstance(each, Stall)),
-        torn=torn,
-    )
+    return gathered(lines, torn)
 
 
 def _read_file(path: Path) -> tuple[list[Line], bool]:

@@ -41,6 +41,9 @@ _DEFINITE: Final = frozenset(
         grpc.StatusCode.UNIMPLEMENTED,
     }
 )
+DETAILS_KEY: Final = "grpc-status-details-bin"
+"""Where a refused call carries its details."""
+
 _RESULTS: Final = {
     pb.OUTCOME_APPROVED: Result.OK,
     pb.OUTCOME_DECLINED: Result.DECLINED,
@@ -180,57 +183,56 @@ def _reply(reply: pb.SettleReply) -> Reply:
 
 def judge(error: grpc.RpcError) -> Word:
     """What an error means to the terminal, with its gRPC code and a detail in words."""
-    code: grpc.StatusCode = error.code()
-    detail = error.details() or ""
-    advice, retry_after_ms = _advice(error)
+    trailing = cast("Iterable[tuple[str, bytes]]", error.trailing_metadata() or ())
+    details = next((value for key, value in trailing if key == DETAILS_KEY), b"")
+    return weigh(error.code(), error.details() or "", details)
+
+
+def weigh(code: grpc.StatusCode, message: str, details: bytes) -> Word:
+    """The same, of a call that ended with `code`. `details` is the google.rpc.Status that came with
+    it; empty where nobody spoke for the centre."""
+    found = _details(details)
+    advice = next((each for each in found if isinstance(each, pb.RetryAdvice)), None)
     if code in _DEFINITE and not (advice is not None and advice.retry_same_key):
-        detail = _fields(error) or detail
+        detail = _fields(found) or message
         return Word(Refused(), Result.REFUSED, code=code.name, detail=detail)
+    retry_after_ms = _retry_after_ms(found)
     if advice is None:
         # Nobody spoke for the centre: refused connection, time-out, broken stream.
         silent = code is grpc.StatusCode.DEADLINE_EXCEEDED
         given = NoAnswer(silent=silent, retry_after_ms=retry_after_ms)
     else:
         given = NoAnswer(False, advice.leader_endpoint, retry_after_ms)
-    return Word(given, code=code.name, detail=detail)
+    return Word(given, code=code.name, detail=message)
 
 
-def _details(error: grpc.RpcError) -> list[object]:
-    """The unpacked details of `grpc-status-details-bin`, those of kinds we know."""
-    trailing = cast("Iterable[tuple[str, bytes]]", error.trailing_metadata() or ())
-    for key, value in trailing:
-        if key != "grpc-status-details-bin":
-            continue
-        try:
-            status = status_pb2.Status.FromString(value)
-        except DecodeError:
-            return []
-        found: list[object] = []
-        for each in status.details:
-            for kind in (pb.RetryAdvice, error_details_pb2.RetryInfo, error_details_pb2.BadRequest):
-                message = kind()
-                if each.Unpack(message):
-                    found.append(message)
-        return found
-    return []
+def _details(raw: bytes) -> list[object]:
+    """The unpacked details of a google.rpc.Status, those of kinds we know."""
+    try:
+        status = status_pb2.Status.FromString(raw)
+    except DecodeError:
+        return []
+    found: list[object] = []
+    for each in status.details:
+        for kind in (pb.RetryAdvice, error_details_pb2.RetryInfo, error_details_pb2.BadRequest):
+            message = kind()
+            if each.Unpack(message):
+                found.append(message)
+    return found
 
 
-def _advice(error: grpc.RpcError) -> tuple[pb.RetryAdvice | None, float]:
-    advice: pb.RetryAdvice | None = None
-    retry_after_ms = 0.0
-    for each in _details(error):
-        if isinstance(each, pb.RetryAdvice):
-            advice = each
-        elif isinstance(each, error_details_pb2.RetryInfo):
-            retry_after_ms = each.retry_delay.seconds * 1e3 + each.retry_delay.nanos / 1e6
-    return advice, retry_after_ms
+def _retry_after_ms(details: Iterable[object]) -> float:
+    for each in details:
+        if isinstance(each, error_details_pb2.RetryInfo):
+            return float(each.retry_delay.seconds * 1e3 + each.retry_delay.nanos / 1e6)
+    return 0.0
 
 
-def _fields(error: grpc.RpcError) -> str:
+def _fields(details: Iterable[object]) -> str:
     """The fields at fault, each with what is wrong; empty where no field is."""
     return "; ".join(
         f"{violation.field}: {violation.description}"
-        for each in _details(error)
+        for each in details
         if isinstance(each, error_details_pb2.BadRequest)
         for violation in each.field_violations
     )

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import random
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 
 import grpc.aio
 
-from coordinator.configuration import ReplicaId
-from node.core import Identity, Log, Replica, Timings
+from coordinator.registry import Registry
 from node.core.messages import Offer
 from node.driver.snapshots import FetchFailed, FetchFile, Progress
 from node.engine import Engine
-from node.ledger.commands import PayloadError, decode_batch
 from node.metrics import Metrics
 from node.rpc import wire, wire_control
 from node.rpc.control import ControlService
@@ -29,41 +24,12 @@ from node.rpc.snapshots import SnapshotService
 from node.rpc.wire_replication import SERVICE as REPLICATION
 from node.rpc.wire_snapshots import SnapshotRequest
 from node.settings import Settings
-from node.store import Recovered
 
 
-def make_replica(settings: Settings, recovered: Recovered, now: float, *, pruned: int) -> Replica:
-    """The replica this disk is, in a new life. `now` is the loop's time in milliseconds; its log
-    begins after `pruned`.
-    """
-    timings, limits = settings.timings, settings.limits
-    return Replica(
-        Identity(
-            ReplicaId(settings.node, recovered.disk_id),
-            settings.site,
-            {peer.node: peer.site for peer in settings.others},
-            life=secrets.token_hex(4),
-        ),
-        Timings(
-            heartbeat_ms=timings.heartbeat_ms,
-            suspicion_ms=timings.suspicion_ms,
-            eviction_ms=timings.eviction_ms,
-            etcd_deadline_ms=timings.etcd_deadline_ms,
-            handover_ms=timings.handover_ms,
-            retransmit_ms=timings.retransmit_ms,
-            append_bytes=limits.append_bytes,
-            entries_in_memory=limits.entries_in_memory,
-            log_keep_entries=limits.log_keep_entries,
-        ),
-        random.SystemRandom().random,
-        Log(recovered.base_index, recovered.base_epoch, recovered.base_hash, recovered.entries),
-        now=now,
-        promised=recovered.promised,
-        revision=recovered.configuration_revision,
-        applied=recovered.applied_index,
-        bound=bool(recovered.cluster_id),
-        pruned=pruned,
-    )
+def make_registry(settings: Settings) -> Registry:
+    """The way to etcd. Nodes begin at different members: one's loss is not felt by all."""
+    first = sum(settings.node.encode()) % max(1, len(settings.etcd))
+    return Registry(settings.etcd, settings.timings.etcd_deadline_ms, first=first)
 
 
 def make_fetcher(
@@ -112,12 +78,3 @@ def make_servers(
     )
     listen(peers, settings.peers)
     return terminals, peers
-
-
-def last_stamp_ms(recovered: Recovered) -> int:
-    """The time stamped in the newest stamped entry: a later one must not be less (C3)."""
-    for entry in reversed(recovered.entries):
-        if entry.payload:
-            with contextlib.suppress(PayloadError):
-                return decode_batch(entry.payload).stamp_ms
-    return recovered.prune_stamp_ms

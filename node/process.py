@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
+import secrets
 import signal
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc.aio
@@ -19,19 +20,12 @@ from coordinator.configuration import ReplicaId
 from coordinator.events import ConfigurationSeen, CoordinatorEvent
 from coordinator.keyvalue import UnsupportedVersion
 from coordinator.session import Session
-from node.assembly import last_stamp_ms, make_fetcher, make_replica, make_servers
-from node.core.inputs import HandoverAsked, PeerRefused, Received
-from node.core.leader import Leader
+from node.assembly import make_fetcher, make_registry, make_servers
+from node.core.inputs import PeerRefused, Received
 from node.core.messages import Message
 from node.core.outputs import Event
 from node.core.silent import Silent
-from node.driver.archive import Archive
-from node.driver.driver import Driver
-from node.driver.engine import QuorumLog
-from node.driver.intake import Intake
-from node.driver.picture import Picture
-from node.driver.snapshots import SnapshotMaker
-from node.journal import Journal
+from node.journal import Journal, wall_ms
 from node.metrics import Endpoint, Metrics
 from node.rpc.replication import Links, PeerLink, ReplicationService
 from node.rpc.server import ListenError
@@ -39,6 +33,7 @@ from node.rpc.snapshots import Pace, SnapshotService
 from node.rpc.wire_replication import Hello
 from node.settings import Settings
 from node.store import FULL, Recovered, Store, StoreRefused
+from node.works import hand_over, make_replica, make_works
 
 RECORDED = frozenset(
     {"alarm", "fenced", "follower", "handover", "in-sync", "rolled-back", "serving", "set-change"}
@@ -80,70 +75,43 @@ class Node:
                 for peer in settings.others
             }
         )
-        self._driver = Driver(
-            make_replica(
-                settings, self._recovered, loop.time() * 1000, pruned=self._store.prune_index
-            ),
+        replica = make_replica(
+            settings,
+            self._recovered,
+            loop.time() * 1000,
+            pruned=self._store.prune_index,
+            life=secrets.token_hex(4),
+            random=random.SystemRandom().random,
+        )
+        works = make_works(
+            settings,
+            replica,
             self._store,
-            send=self._links.send,
-            journal=self._on_event,
+            self._recovered,
             loop=loop,
             readers=readers,
-            append_bytes=settings.limits.append_bytes,
-        )
-        self._snapshots = SnapshotMaker(
-            self._store,
-            make_fetcher(
+            send=self._links.send,
+            journal=self._on_event,
+            say=self._journal.say,
+            fetch_file=make_fetcher(
                 settings, lambda: self._cluster_id, lambda size: metrics.snapshot_received(size)
             ),
-            self._driver.feed,
-            self._journal.say,
-        )
-        self._driver.snapshots = self._snapshots
-        terminals = {peer.node: peer.terminals for peer in settings.others}
-        terminals[settings.node] = settings.terminals
-        intake = Intake(
-            loop=loop,
-            admit=self._store.admit,
-            propose=self._driver.propose,
-            may_propose=lambda: self._driver.replica.accepting,
-            prove=lambda: self._engine.prove(),
-            leader_endpoint=lambda: self._engine.leader_endpoint(),
-            clock_ms=lambda: time.time_ns() // 1_000_000,
-            waiting_commands=settings.limits.waiting_commands,
-            batch_commands=settings.limits.batch_commands,
-            batches_under_way=settings.limits.batches_under_way,
-            batch_interval_ms=settings.limits.batch_interval_ms,
-        )
-        intake.last_stamp_ms = last_stamp_ms(self._recovered)
-        self._picture = Picture(
-            self._driver,
-            self._store,
-            terminals=terminals,
             connected=self._links.connected,
-            snapshot=lambda: self._snapshots.words,
-            cluster_id=self._cluster_id,
+            clock_ms=wall_ms,
         )
-        self._engine = QuorumLog(
-            self._driver,
-            intake,
-            self._store,
-            readers,
-            terminals=terminals,
-            picture=self._picture,
-            archive=Archive(settings.node, self._store),
-        )
-        self._driver.waiters = self._engine
+        self._driver, self._engine = works.driver, works.engine
+        self._snapshots, self._picture = works.snapshots, works.picture
         metrics = Metrics(
             self._engine.status, lambda: (self._store.fsyncs, self._store.fsync_seconds)
         )
-        intake.on_batch = metrics.batch
+        works.intake.on_batch = metrics.batch
         self._engine.on_serving = metrics.takeover
 
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, self._stopping.set)
+        registry = make_registry(settings)
         self._session = session = Session(
-            settings.etcd,
+            registry,
             settings.cluster,
             self._me,
             settings.site,
@@ -152,6 +120,8 @@ class Node:
             settings.timings.lease_ms,
             settings.timings.etcd_deadline_ms,
             self._on_coordination,
+            life=secrets.token_hex(8),
+            clock_ms=wall_ms,
         )
         endpoint = Endpoint(metrics.registry)
         servers: tuple[grpc.aio.Server, ...] = ()
@@ -176,12 +146,13 @@ class Node:
                 await self._until_told(session)
             finally:
                 publishing.cancel()
-            await self._hand_over()
+            await hand_over(self._driver)
         except (ListenError, OSError, UnsupportedVersion) as problem:
             print(f"refused to start: {problem}", file=sys.stderr)
             return 2
         finally:
             await self._take_apart(session, servers, endpoint)
+            await registry.close()
             # While the loop still runs: the store tells what it finishes on the way.
             await asyncio.to_thread(self._store.close)
             readers.shutdown(wait=False, cancel_futures=True)
@@ -278,20 +249,6 @@ class Node:
             role = self._driver.replica.role
             health = "ready" if not isinstance(role, Silent) else f"silent: {role.reason}"
             session.publish(self._driver.replica.state.log.last_index, health)
-
-    async def _hand_over(self) -> None:
-        """A planned stop of the leader is a planned change of leader (H1): nobody is refused."""
-        tries = 3
-        while isinstance(self._driver.replica.role, Leader) and tries > 0:
-            tries -= 1
-            self._driver.feed(HandoverAsked(""))
-            for _ in range(50):
-                role = self._driver.replica.role
-                if not isinstance(role, Leader) or role.move is None:
-                    break
-                await asyncio.sleep(0.01)
-        # Let those who waited here be told where the new leader is.
-        await asyncio.sleep(0.05)
 
     async def _take_apart(
         self, session: Session, servers: tuple[grpc.aio.Server, ...], endpoint: Endpoint

@@ -19,6 +19,11 @@ class Journal:
 
     def say(self, kind: str, detail: str) -> None:
         """Write one event; `kind` is a short fixed word, `detail` a sentence."""
-        line = {"at_ms": time.time_ns() // 1_000_000, "coordinator": self._coordinator}
+        line = {"at_ms": wall_ms(), "coordinator": self._coordinator}
         self._out.write(self._encode({**line, "event": kind, "detail": detail}).decode() + "\n")
         self._out.flush()
+
+
+def wall_ms() -> int:
+    """The wall clock, in Unix milliseconds."""
+    return time.time_ns() // 1_000_000

@@ -8,17 +8,15 @@ more of them at once.
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Final
 
 from coordinator import translate
 from coordinator.configuration import Configuration
 from coordinator.keyvalue import Get, OutcomeUnknown, Put, RegistryError
+from coordinator.ports import Registry
 from coordinator.recording import Recorder
 from coordinator.records import Keys, ReportRecord
-from coordinator.registry import Registry
 from coordinator.settings import CoordinatorSettings, Watched
-from coordinator.sites.journal import Journal
 from coordinator.sites.judgement import (
     Blocked,
     Decision,
@@ -30,6 +28,7 @@ from coordinator.sites.judgement import (
     judge,
 )
 from coordinator.sites.moving import ask_to_hand_over
+from coordinator.sites.ports import Means, Telling
 from coordinator.sites.probe import Probe
 from coordinator.sites.reports import ReportBook
 from coordinator.sites.sight import Answer, Sight
@@ -51,13 +50,15 @@ class Lookout:
         settings: CoordinatorSettings,
         registry: Registry,
         recorder: Recorder,
-        journal: Journal,
+        journal: Telling,
+        means: Means,
     ) -> None:
         self._settings = settings
         self._switching = settings.switching
         self._registry = registry
         self._recorder = recorder
         self._journal = journal
+        self._means = means
         self._keys = Keys(settings.cluster)
         self._sight = Sight(
             {node.node: node.site for node in settings.nodes},
@@ -92,7 +93,8 @@ class Lookout:
             now_ms = _now_ms()
             self._sight.saw(node.node, answer, now_ms, now_ms)
 
-        probe = Probe(node.terminals, self._switching.probe_deadline_ms, late)
+        line = self._means.dial(node.terminals)
+        probe = Probe(line, self._switching.probe_deadline_ms, late)
         try:
             while True:
                 asked_ms = _now_ms()
@@ -143,7 +145,7 @@ class Lookout:
             place=self._settings.place,
             source=self._settings.name,
             sequence=self._sequence,
-            at_ms=time.time_ns() // 1_000_000,
+            at_ms=self._means.stamp().at_ms,
             mode=self._switching.mode,
             revision=view.revision,
             active_site=view.active_site,
@@ -193,6 +195,7 @@ class Lookout:
                 by=self._settings.name,
                 why=evidence,
                 place=self._settings.place,
+                stamp=self._means.stamp(),
                 revision=revision,
             )
         except SwitchRefused as refused:
@@ -215,7 +218,10 @@ class Lookout:
         async def ask() -> None:
             where = self._nodes[node]
             came = await ask_to_hand_over(
-                where.terminals, where.peers, self._switching.probe_deadline_ms
+                self._means.dial,
+                where.terminals,
+                where.peers,
+                self._switching.probe_deadline_ms,
             )
             why = f"{evidence}; {node}: {came}"
             self._journal.say("leader-unreached", why)
@@ -263,7 +269,7 @@ class Lookout:
 
 
 def _now_ms() -> float:
-    return time.monotonic() * 1000
+    return asyncio.get_running_loop().time() * 1000
 
 
 async def _until(at_ms: float) -> None:

@@ -48,10 +48,12 @@ class Kind(enum.StrEnum):
     # people and places
     ASKED = "asked by an operator"
     REFUSED = "refused to an operator"
+    SILENT = "silent replica"
     # payments
     ANSWERED = "answer heard"
     UNKNOWN = "slip printed"
     PHASE = "phase"  # the safety phase ends, the liveness phase begins
+    SAID = "said by a coordinator"  # a line of its log
 
 
 @dataclass(frozen=True, slots=True)

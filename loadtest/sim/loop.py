@@ -9,10 +9,12 @@ goes on. Its clock may run fast or slow.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import random
 from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Executor, Future
 from contextvars import Context
+from functools import partial
 from typing import Any, ParamSpec, TypeVar, TypeVarTuple, Unpack
 
 from loadtest.sim.timeline import Timeline
@@ -25,11 +27,14 @@ THREAD_MS = (0.05, 2.0)
 """How long work given to a thread takes: least and most."""
 
 
+_NEW = inspect.CORO_CREATED
+
+
 class Defect(Exception):
     """A program under test raised what nobody caught: the message says who, and what."""
 
 
-class VirtualLoop(asyncio.AbstractEventLoop):
+class VirtualLoop(asyncio.BaseEventLoop):
     """The loop of one life of the process `name`. `rate`: seconds of its clock a true second."""
 
     def __init__(
@@ -41,7 +46,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._timeline = timeline
         self._draw = draw
         self._rate = rate
-        self._held: list[Callable[[], None]] = []
+        self._held: list[Callable[[], object]] = []
+        self._tasks: dict[asyncio.Task[Any], None] = {}
         self._began_ms = timeline.now
         # No two processes' monotonic clocks begin at the same number.
         self._zero_s = draw.uniform(100.0, 10_000.0)
@@ -52,6 +58,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """The process is gone: nothing of it runs any more."""
         self.alive = False
         self._held.clear()
+        for task in self._tasks:
+            coroutine = task.get_coro()
+            # One that never began is closed here: nobody will await it any more.
+            if inspect.iscoroutine(coroutine) and inspect.getcoroutinestate(coroutine) == _NEW:
+                coroutine.close()
 
     def pause(self) -> None:
         """The process stands still; its clock goes on."""
@@ -62,9 +73,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self.paused = False
         held, self._held = self._held, []
         for run in held:
-            self._timeline.at(self._timeline.now, lambda run=run: self.enter(run), f"{self.name}+")  # type: ignore[misc]
+            self._timeline.after(0.0, partial(self.enter, run), f"{self.name} after its pause")
 
-    def enter(self, run: Callable[[], None]) -> None:
+    def enter(self, run: Callable[[], object]) -> None:
         """Run something as this process, now; later if it is paused, never if it is dead."""
         if not self.alive:
             return
@@ -132,12 +143,16 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self,
         coro: Generator[Any, None, T] | Coroutine[Any, Any, T],
         *,
-        name: str | None = None,
+        name: object = None,
         context: Context | None = None,
         **_: Any,
     ) -> asyncio.Task[T]:
-        """See asyncio."""
-        return asyncio.Task(coro, loop=self, name=name, context=context)
+        """See asyncio; the loop keeps its tasks, whether or not anybody else does."""
+        words = None if name is None else str(name)
+        task = asyncio.Task(coro, loop=self, name=words, context=context)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
+        return task
 
     def run_in_executor(
         self, executor: object, func: Callable[[Unpack[Ts]], T], *args: *Ts

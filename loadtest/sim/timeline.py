@@ -36,6 +36,7 @@ class Timeline:
         """How many events have happened."""
         self._heap: list[tuple[float, int, Event]] = []
         self._order = 0
+        self._halted = False
         self._trace = hashlib.blake2b(digest_size=16)
 
     def at(self, when_ms: float, run: Callable[[], None], what: str) -> Event:
@@ -53,10 +54,10 @@ class Timeline:
     def run(self, until_ms: float) -> None:
         """Let everything happen that is due up to `until_ms`; `now` is `until_ms` then.
 
-        An exception of an event ends it, and leaves `now` at that event.
+        An exception of an event ends it, and leaves `now` at that event; so does `halt`.
         """
         heap = self._heap
-        while heap and heap[0][0] <= until_ms:
+        while heap and heap[0][0] <= until_ms and not self._halted:
             when, _, event = heappop(heap)
             if event.cancelled:
                 continue
@@ -64,7 +65,12 @@ class Timeline:
             self.events += 1
             self._trace.update(f"{when:.3f} {event.what}\n".encode())
             event.run()
-        self.now = max(self.now, until_ms)
+        if not self._halted:
+            self.now = max(self.now, until_ms)
+
+    def halt(self) -> None:
+        """Nothing happens any more: whoever watches has seen enough."""
+        self._halted = True
 
     def note(self, what: str) -> None:
         """Put something that came of an event into the trace as well."""

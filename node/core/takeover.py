@@ -66,9 +66,10 @@ class Takeover:
         self._choose(now)
 
     def on_promise(self, sender: ReplicaId, promise: Promise, now: float) -> None:
-        """A replica's vow, and where its log ends. A disk that was given up is not asked (X4)."""
-        wanted = sender not in self.configuration.given_up
-        if wanted and promise.epoch == self.epoch and not self.ready:
+        """A member's vow, and where its log ends. No other's log may be chosen (T5): it may be on a
+        disk that a promotion with loss has given up without knowing of it (X4)."""
+        counts = sender in self.configuration.members
+        if counts and promise.epoch == self.epoch and not self.ready:
             self.promises[sender] = promise
             self._choose(now)
 
@@ -108,7 +109,8 @@ class Takeover:
             self.state.send(node, Fence(self.epoch, self.state.revision))
 
     def _choose(self, now: float) -> None:
-        """With a takeover quorum of promises, take the greatest log among all of them (T5)."""
+        """With a takeover quorum of promises, take the greatest log of all members that promised
+        (T5)."""
         if self.donor is not None or self.ready or self.state.me not in self.promises:
             return
         site = self.state.identity.site

@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Iterator
 import msgspec
 
 from node.core.messages import Entry
+from node.driver.ports import Books
 from node.engine import AuditReport, AuditUnavailable, StorageDown
 from node.ledger.commands import decode_batch
-from node.store import IndexPassed, Store, StoreClosed, StoreFailed
+from node.store import IndexPassed, StoreClosed, StoreFailed
 
 EXPORT_LINES = 500
 """How many lines of an export travel together."""
@@ -30,7 +31,7 @@ class _Line(msgspec.Struct, frozen=True):
 class Archive:
     """Reads of one node's store that take their time, off the event loop."""
 
-    def __init__(self, node: str, store: Store) -> None:
+    def __init__(self, node: str, store: Books) -> None:
         self._node = node
         self._store = store
 
@@ -57,9 +58,12 @@ class Archive:
     async def export(self, at_index: int) -> AsyncIterator[list[str]]:
         """See `node.engine.Engine.export`."""
         loop = asyncio.get_running_loop()
-        lines = iter(self._store.export(at_index))
+        lines: Iterator[str] | None = None
 
         def take() -> list[str]:
+            nonlocal lines
+            if lines is None:
+                lines = self._store.export(at_index)  # it may wait for that index
             taken: list[str] = []
             for line in lines:
                 taken.append(line)

@@ -22,6 +22,7 @@ from node.driver.archive import Archive
 from node.driver.driver import Driver
 from node.driver.intake import Answer, Intake
 from node.driver.picture import Picture
+from node.driver.ports import Reads
 from node.engine import (
     AuditReport,
     Current,
@@ -37,7 +38,7 @@ from node.engine import (
     SwitchAnswer,
 )
 from node.ledger.commands import Command, Receipt
-from node.store import Store, StoreClosed, StoreFailed
+from node.store import StoreClosed, StoreFailed
 
 QUORUM_CHECK_MS = 50
 READS_BOUND = 4096
@@ -52,7 +53,7 @@ class QuorumLog:
         self,
         driver: Driver,
         intake: Intake,
-        store: Store,
+        store: Reads,
         readers: Executor,
         *,
         terminals: Mapping[str, str],

@@ -13,8 +13,8 @@ from node.core.silent import Silent
 from node.core.switching import Switching
 from node.core.takeover import Takeover
 from node.driver.driver import Driver
+from node.driver.ports import Figures
 from node.engine import NodeStatus, PeerStatus
-from node.store import Store
 
 
 class Picture:
@@ -25,7 +25,7 @@ class Picture:
     def __init__(
         self,
         driver: Driver,
-        store: Store,
+        store: Figures,
         *,
         terminals: Mapping[str, str],
         connected: Callable[[], Mapping[str, bool]],

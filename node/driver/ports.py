@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from pathlib import Path
 from typing import Protocol
 
 from coordinator.configuration import Configuration
@@ -16,7 +18,10 @@ from node.core.outputs import (
     ReadRefused,
     Write,
 )
-from node.ledger.commands import Receipt
+from node.ledger.commands import Command, Receipt
+from node.ledger.queries import Inquiry
+from node.ledger.refusals import Refusal
+from node.store import AuditReport, SnapshotFile, Totals
 
 
 class Storage(Protocol):
@@ -36,6 +41,81 @@ class Storage(Protocol):
 
     def read_log(self, first: int, max_bytes: int) -> tuple[Entry, ...]:
         """Entries from disk, from `first` on."""
+        ...
+
+
+class Reads(Protocol):
+    """What the engine reads of the store. Each raises `StoreFailed` or `StoreClosed`."""
+
+    @property
+    def prune_stamp_ms(self) -> int:
+        """The leader's time in the newest stamped entry that was pruned (C3)."""
+        ...
+
+    def inquire(self, key: str) -> Inquiry | None:
+        """What became of an idempotency key."""
+        ...
+
+    def interim(self, terminal: str, service: int) -> Totals:
+        """A terminal's totals since its last close, and as of when."""
+        ...
+
+
+class Figures(Protocol):
+    """What a node's picture says of its store."""
+
+    @property
+    def fsyncs(self) -> int:
+        """Commits made durable since the start."""
+        ...
+
+    @property
+    def prune_index(self) -> int:
+        """The log on disk begins after this index."""
+        ...
+
+
+class Books(Protocol):
+    """What the archive reads of the store. Each raises `StoreFailed` or `StoreClosed`."""
+
+    def audit(self, at_index: int, rederive: bool) -> Future[AuditReport]:
+        """Log and ledger added up at exactly `at_index` (0: now). May hold `IndexPassed`."""
+        ...
+
+    def export(self, at_index: int) -> Iterator[str]:
+        """Log and ledger at exactly `at_index` (0: now) as lines of JSON. Raises `IndexPassed`."""
+        ...
+
+    def read_log(self, first: int, max_bytes: int) -> tuple[Entry, ...]:
+        """Entries from disk, from `first` on."""
+        ...
+
+
+class SnapshotFiles(Protocol):
+    """What the snapshots' maker asks of the store (M4)."""
+
+    def make_snapshot(self) -> Future[SnapshotFile]:
+        """A copy of the ledger for a peer to fetch. Raises `StoreFailed` or `StoreClosed`."""
+        ...
+
+    def snapshot_part(self, index: int, chain: bytes) -> Path:
+        """Where to put what is fetched for this offer together. Raises `OSError`."""
+        ...
+
+    def check_snapshot(self, path: Path, offer: Offer) -> None:
+        """Read a fetched file through. Raises `SnapshotDamaged`, `OSError` for want of room."""
+        ...
+
+    def install(self, install: Install, path: Path) -> None:
+        """Queue the durable step of `install`, from the checked file."""
+        ...
+
+
+class Disk(Storage, Reads, Figures, Books, SnapshotFiles, Protocol):
+    """All that a node's programs need of its store."""
+
+    def admit(self, commands: Sequence[Command]) -> list[Receipt | Refusal | None]:
+        """What the ledger already says to each command."""
         ...
 
 

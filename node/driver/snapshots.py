@@ -20,7 +20,8 @@ from node.core.inputs import (
 )
 from node.core.messages import Offer
 from node.core.outputs import Install
-from node.store import SnapshotDamaged, SnapshotFile, Store, StoreClosed, StoreFailed
+from node.driver.ports import SnapshotFiles
+from node.store import SnapshotDamaged, SnapshotFile, StoreClosed, StoreFailed
 
 Progress = Callable[[int, int], None]
 FetchFile = Callable[[str, Offer, Path, Progress], Awaitable[None]]
@@ -39,7 +40,7 @@ class SnapshotMaker:
 
     def __init__(
         self,
-        store: Store,
+        store: SnapshotFiles,
         fetch_file: FetchFile,
         feed: Callable[[Input], None],
         say: Callable[[str, str], None],

@@ -24,7 +24,7 @@ from node.store.problems import (
 from node.store.recovery import Recovered
 from node.store.snapshots import SnapshotFile
 from node.store.space import FULL
-from node.store.store import Store
+from node.store.store import Store, Totals
 from node.store.work import Listener
 
 __all__ = [
@@ -41,4 +41,5 @@ __all__ = [
     "StoreFailed",
     "StoreFull",
     "StoreRefused",
+    "Totals",
 ]

@@ -16,7 +16,7 @@ from node.ledger.commands import PayloadError
 from node.ledger.rewind import rederive_after
 from node.ledger.storage import Table
 from node.store.reader import Guard
-from node.store.snapshot import Snapshot
+from node.store.snapshot import Frozen, Snapshot
 
 _PROBLEMS_SHOWN: Final = 5
 
@@ -57,7 +57,7 @@ def begin(frozen: Future[Snapshot], rederive: bool, guard: Guard) -> Future[Audi
     def work(snapshot: Snapshot) -> None:
         try:
             with guard():
-                result = _report(snapshot, rederive)
+                result = add_up(snapshot, rederive)
             report.set_result(result)
         except Exception as problem:
             report.set_exception(problem)
@@ -87,7 +87,8 @@ def begin(frozen: Future[Snapshot], rederive: bool, guard: Guard) -> Future[Audi
     return report
 
 
-def _report(snapshot: Snapshot, rederive: bool) -> AuditReport:
+def add_up(snapshot: Frozen, rederive: bool) -> AuditReport:
+    """The report on `snapshot`, which stays open."""
     rows = snapshot.rows
     problems = list(ledger_audit.verify(rows))
     if rederive:
@@ -104,7 +105,7 @@ def _report(snapshot: Snapshot, rederive: bool) -> AuditReport:
     )
 
 
-def _rederive(snapshot: Snapshot) -> list[str]:
+def _rederive(snapshot: Frozen) -> list[str]:
     broken: list[str] = []
 
     def payloads() -> Iterator[tuple[int, bytes]]:

@@ -28,7 +28,7 @@ def check(file: Path, offer: Offer, cluster_id: str) -> None:
         try:
             _check_structure(connection)
             meta = read_meta(connection)
-            _check_offer(meta, offer, cluster_id)
+            check_offer(meta, offer, cluster_id)
             rows.check_tallies(connection, meta.tallies)
         finally:
             connection.close()
@@ -64,7 +64,8 @@ def _check_structure(connection: apsw.Connection) -> None:
         raise StoreDamaged("SQLite's integrity check: " + "; ".join(problems))
 
 
-def _check_offer(meta: Meta, offer: Offer, cluster_id: str) -> None:
+def check_offer(meta: Meta, offer: Offer, cluster_id: str) -> None:
+    """A snapshot's meta row is that of `offer`, of this cluster. Raises `StoreDamaged`."""
     if not cluster_id:
         raise StoreDamaged("this disk belongs to no cluster yet, so it can take no ledger")
     if meta.cluster_id != cluster_id:

@@ -44,15 +44,15 @@ from node.ledger.records import (
     terminal_of,
 )
 from node.ledger.storage import LedgerStorage, Table
-from node.store.snapshot import Snapshot
+from node.store.snapshot import Frozen
 
 FORMAT: Final = 1
 
 _encode = msgspec.json.Encoder().encode
 
 
-def lines(snapshot: Snapshot, node: str) -> Iterator[str]:
-    """The lines; closes the snapshot at the end, or when the iterator is closed."""
+def lines(snapshot: Frozen, node: str) -> Iterator[str]:
+    """The lines; closes `snapshot` at the end, or when the iterator is closed."""
     try:
         count = 0
         for fields in _objects(snapshot, node):
@@ -63,7 +63,7 @@ def lines(snapshot: Snapshot, node: str) -> Iterator[str]:
         snapshot.close()
 
 
-def _objects(snapshot: Snapshot, node: str) -> Iterator[dict[str, object]]:
+def _objects(snapshot: Frozen, node: str) -> Iterator[dict[str, object]]:
     meta = snapshot.meta
     yield {
         "kind": "meta",

@@ -35,6 +35,21 @@ class Mark:
     hash: bytes
 
 
+def lost(mark: Mark, promised: int, last_index: int) -> str:
+    """What `mark` vouches for and a disk has not, in words; empty if it has it all.
+
+    `promised` and `last_index` are the disk's. Whether entry `mark.index` is the right one is for
+    whoever has it to say.
+    """
+    if last_index < mark.index:
+        lacks = f"the log ends at {last_index}, but was vouched for up to {mark.index}"
+    elif promised < mark.promised:
+        lacks = f"promises epoch {promised}, but {mark.promised} was promised"
+    else:
+        return ""
+    return f"{lacks}: it lost its tail, or an older copy was put back"
+
+
 class HighWater:
     """The record's file, open for as long as the store is."""
 

@@ -38,7 +38,7 @@ def replace(connection: apsw.Connection, install: Install, file: Path, meta: Met
     connection.execute("ATTACH ? AS fetched", (str(file),)).fetchall()
     try:
         connection.execute("BEGIN").fetchall()
-        becomes = _becomes(install, read_meta(connection, "fetched"), meta)
+        becomes = becoming(install, read_meta(connection, "fetched"), meta)
         # The index is built anew at the end, sorted, not one scattered key after the other.
         for statement in (
             "DROP INDEX main.ledger_key",
@@ -62,7 +62,11 @@ def replace(connection: apsw.Connection, install: Install, file: Path, meta: Met
     return becomes
 
 
-def _becomes(install: Install, fetched: Meta, meta: Meta) -> Meta:
+def becoming(install: Install, fetched: Meta, meta: Meta) -> Meta:
+    """The meta row after `install`, from that of the `fetched` snapshot and the one before.
+
+    Raises `StoreDamaged` where the snapshot is not the one offered.
+    """
     offer = install.offer
     if (fetched.applied_index, fetched.prune_epoch, fetched.base_hash) != (
         offer.index,

@@ -18,7 +18,7 @@ from node.core.messages import Entry, chain_hash
 from node.ledger.commands import PayloadError, decode_batch
 from node.store import rows, space
 from node.store.folder import DATABASE
-from node.store.highwater import HighWater
+from node.store.highwater import HighWater, lost
 from node.store.plan import End
 from node.store.problems import StoreDamaged, StoreRefused
 from node.store.schema import APPLICATION_ID, FORMAT_VERSION, Meta, read_meta
@@ -191,15 +191,8 @@ def _check_mark(
             high_water.file,
             f"is of disk {mark.disk_id}, but {file.name} beside it is of disk {meta.disk_id}",
         )
-    lost = "it lost its tail, or an older copy was put back"
-    if end.index < mark.index:
-        raise StoreRefused(
-            file, f"the log ends at {end.index}, but was vouched for up to {mark.index}: {lost}"
-        )
-    if meta.promised < mark.promised:
-        raise StoreRefused(
-            file, f"promises epoch {meta.promised}, but {mark.promised} was promised: {lost}"
-        )
+    if problem := lost(mark, meta.promised, end.index):
+        raise StoreRefused(file, problem)
     if mark.index >= meta.prune_index and hash_at(connection, meta, mark.index) != mark.hash:
         raise StoreRefused(
             file,

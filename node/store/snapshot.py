@@ -5,21 +5,57 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import apsw
 
 from node.core.messages import Entry
+from node.ledger.storage import LedgerStorage
 from node.store.recovery import log_after
 from node.store.rows import ReadRows
 from node.store.schema import Meta, connect, read_meta
 
 
+class Frozen(Protocol):
+    """Log and ledger at exactly one applied index, whoever keeps them."""
+
+    @property
+    def meta(self) -> Meta:
+        """Where the replica stands."""
+        ...
+
+    @property
+    def index(self) -> int:
+        """The applied index."""
+        ...
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the entry at that index."""
+        ...
+
+    @property
+    def chain_hash(self) -> bytes:
+        """The chain hash of that entry."""
+        ...
+
+    @property
+    def rows(self) -> LedgerStorage:
+        """The ledger's rows, to read."""
+        ...
+
+    def entries(self) -> Iterator[Entry]:
+        """The log above the prune point, up to the applied index."""
+        ...
+
+    def close(self) -> None:
+        """Nothing is read of it any more."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """`epoch` and `chain_hash` are those of the entry at the applied index.
-
-    Held open by a read transaction: `close` it, or the write-ahead log cannot be reused.
-    """
+    """`Frozen` by a read transaction: `close` it, or the write-ahead log cannot be reused."""
 
     connection: apsw.Connection
     meta: Meta

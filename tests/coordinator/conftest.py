@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TypeVar
 
@@ -43,6 +45,11 @@ async def eventually(look: Callable[[], Awaitable[Wanted | None]]) -> Wanted:
             if found is not None:
                 return found
             await asyncio.sleep(0.01)
+
+
+def wall_ms() -> int:
+    """The wall clock, in Unix milliseconds."""
+    return time.time_ns() // 1_000_000
 
 
 class Replica:
@@ -110,6 +117,7 @@ class World:
         self.keys = Keys(self.cluster)
         self.registry = Registry(etcd.endpoints, 800)
         self._sessions: list[Session] = []
+        self._registries = [self.registry]
 
     async def configure(self, *nodes: str) -> tuple[Configuration, int]:
         """Write a configuration with these nodes; its value and revision."""
@@ -137,8 +145,13 @@ class World:
             told.append(event)
             replica.news.set()
 
+        endpoints = endpoints or self.etcd.endpoints
+        # As a node does: it begins at a member of its own.
+        first = sum(node.encode()) % len(endpoints)
+        registry = Registry(endpoints, deadline_ms, first=first)
+        self._registries.append(registry)
         session = Session(
-            endpoints or self.etcd.endpoints,
+            registry,
             self.cluster,
             me,
             SITE,
@@ -147,6 +160,8 @@ class World:
             lease_ms,
             deadline_ms,
             tell,
+            life=secrets.token_hex(8),
+            clock_ms=wall_ms,
         )
         replica = Replica(session, me, told)
         await session.start()
@@ -156,7 +171,7 @@ class World:
     async def close(self) -> None:
         """Stop all sessions."""
         await asyncio.gather(*(session.stop() for session in self._sessions))
-        await self.registry.close()
+        await asyncio.gather(*(registry.close() for registry in self._registries))
 
 
 @pytest.fixture(scope="session")

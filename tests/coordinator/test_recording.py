@@ -11,7 +11,7 @@ from coordinator.keyvalue import OutcomeUnknown, Put
 from coordinator.recording import EVENTS_KEPT, WAITING_MAX, Recorder, events, record
 from coordinator.records import EventRecord
 from coordinator.registry import Registry
-from tests.coordinator.conftest import PATIENCE_S, World
+from tests.coordinator.conftest import PATIENCE_S, World, wall_ms
 from tests.etcd_cluster import free_ports
 
 
@@ -61,7 +61,7 @@ async def test_while_etcd_is_away_nothing_blocks_and_what_does_not_fit_is_counte
 ) -> None:
     (port,) = free_ports(1)
     registry = Registry([f"127.0.0.1:{port}"], 100)
-    recorder = Recorder(registry, world.keys, "a1", "a")
+    recorder = Recorder(registry, world.keys, "a1", "a", wall_ms)
     running = asyncio.ensure_future(recorder.run())
     for number in range(WAITING_MAX + 7):
         recorder.say("kind", str(number))
@@ -109,7 +109,7 @@ async def test_the_events_in_etcd_stay_bounded(world: World) -> None:
 
 
 async def test_an_endless_sentence_is_cut(world: World) -> None:
-    recorder = Recorder(world.registry, world.keys, "a1", "a")
+    recorder = Recorder(world.registry, world.keys, "a1", "a", wall_ms)
     running = asyncio.ensure_future(recorder.run())
     recorder.say("kind", "x" * 1_000_000)
     assert await recorder.flush(PATIENCE_S)

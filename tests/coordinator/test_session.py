@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -10,6 +12,7 @@ from coordinator.configuration import ReplicaId
 from coordinator.events import (
     CampaignLost,
     ConfigurationSeen,
+    CoordinatorEvent,
     GuardFailed,
     GuardPassed,
     GuardUnknown,
@@ -18,6 +21,7 @@ from coordinator.events import (
 )
 from coordinator.keyvalue import Get, KeyValue, UnsupportedVersion
 from coordinator.records import LeaderRecord, NodeRecord
+from coordinator.registry import Registry
 from coordinator.session import Session
 from tests.coordinator.conftest import PATIENCE_S, SITE, Replica, World, eventually
 from tests.coordinator.relay import Relay
@@ -44,6 +48,31 @@ async def a_lease(world: World, replica: Replica) -> KeyValue:
     """Make the replica publish; its record in etcd, with the lease it holds."""
     replica.session.publish(0, "ok")
     return await eventually(lambda: pair_at(world, world.keys.node(replica.me.node)))
+
+
+@contextlib.asynccontextmanager
+async def a_session(
+    endpoints: list[str], cluster: str, on_event: Callable[[CoordinatorEvent], None]
+) -> AsyncIterator[Session]:
+    """A session that has not been started."""
+    registry = Registry(endpoints, 300)
+    me = ReplicaId("a", "d")
+    try:
+        yield Session(
+            registry,
+            cluster,
+            me,
+            SITE,
+            "h:1",
+            "h:2",
+            5000,
+            300,
+            on_event,
+            life="life",
+            clock_ms=lambda: 0,
+        )
+    finally:
+        await registry.close()
 
 
 # --- Campaigns --------------------------------------------------------------------------------
@@ -327,10 +356,10 @@ async def test_a_node_that_has_said_nothing_publishes_nothing(world: World) -> N
 
 
 async def test_an_old_etcd_stops_the_start() -> None:
-    async with a_member_that_says("3.4.23") as endpoint:
-        session = Session(
-            [endpoint], "x", ReplicaId("a", "d"), SITE, "h:1", "h:2", 5000, 300, lambda event: None
-        )
+    async with (
+        a_member_that_says("3.4.23") as endpoint,
+        a_session([endpoint], "x", lambda event: None) as session,
+    ):
         with pytest.raises(UnsupportedVersion, match=rf"{endpoint} is version 3\.4\.23"):
             await session.start()
 
@@ -342,37 +371,18 @@ async def test_an_owner_that_fails_ends_the_session_and_is_heard(world: World) -
     def fail(event: object) -> None:
         raise OwnerFailedError
 
-    session = Session(
-        world.etcd.endpoints,
-        world.cluster,
-        ReplicaId("a", "d"),
-        SITE,
-        "h:1",
-        "h:2",
-        5000,
-        800,
-        fail,
-    )
-    await session.start()
-    with pytest.raises(OwnerFailedError):
-        async with asyncio.timeout(PATIENCE_S):
-            await session.wait()
-    await session.stop()
+    async with a_session(world.etcd.endpoints, world.cluster, fail) as session:
+        await session.start()
+        with pytest.raises(OwnerFailedError):
+            async with asyncio.timeout(PATIENCE_S):
+                await session.wait()
+        await session.stop()
 
 
 async def test_stopping_without_etcd_ends_in_bounded_time() -> None:
-    session = Session(
-        [f"127.0.0.1:{port}" for port in free_ports(2)],
-        "x",
-        ReplicaId("a", "d"),
-        SITE,
-        "h:1",
-        "h:2",
-        5000,
-        300,
-        lambda event: None,
-    )
-    await session.start()
-    async with asyncio.timeout(PATIENCE_S):
-        await session.stop()
-        await session.wait()
+    endpoints = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    async with a_session(endpoints, "x", lambda event: None) as session:
+        await session.start()
+        async with asyncio.timeout(PATIENCE_S):
+            await session.stop()
+            await session.wait()

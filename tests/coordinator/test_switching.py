@@ -11,6 +11,7 @@ from coordinator.configuration import Configuration, ReplicaId
 from coordinator.keyvalue import Get, OutcomeUnknown, Put, Unavailable
 from coordinator.recording import events
 from coordinator.registry import Registry
+from coordinator.stamp import stamp
 from coordinator.switching import (
     Switched,
     SwitchRefused,
@@ -170,7 +171,9 @@ async def test_e5_one_transaction_switches_and_deletes_the_leader_and_says_so(
     world: World,
 ) -> None:
     await put(world, BOTH)
-    done = await switch(world.registry, world.cluster, "b", by="taro", why="a is on fire")
+    done = await switch(
+        world.registry, world.cluster, "b", by="taro", why="a is on fire", stamp=stamp()
+    )
     assert done.configuration == plan(BOTH, "b")
     assert await stored(world) == (done.configuration, done.revision, False)
     (event,) = await events(world.registry, world.cluster)
@@ -181,7 +184,7 @@ async def test_e5_one_transaction_switches_and_deletes_the_leader_and_says_so(
 async def test_e5_a_refused_switch_touches_nothing(world: World) -> None:
     revision = await put(world, BOTH.with_set("b", ()))
     with pytest.raises(SwitchRefused, match="not in sync"):
-        await switch(world.registry, world.cluster, "b", by="taro", why="")
+        await switch(world.registry, world.cluster, "b", by="taro", why="", stamp=stamp())
     assert await stored(world) == (BOTH.with_set("b", ()), revision, True)
     assert await events(world.registry, world.cluster) == []
 
@@ -190,7 +193,7 @@ async def test_e5_twice_at_once_exactly_one_wins_and_the_others_are_told(world: 
     await put(world, BOTH)
     outcomes = await asyncio.gather(
         *(
-            switch(world.registry, world.cluster, "b", by=f"by{number}", why="")
+            switch(world.registry, world.cluster, "b", by=f"by{number}", why="", stamp=stamp())
             for number in range(4)
         ),
         return_exceptions=True,
@@ -208,7 +211,9 @@ async def test_e5_a_decision_on_an_older_configuration_is_not_carried_out(world:
     older = await put(world, BOTH)
     newer = await put(world, BOTH.with_set("a", replicas("a1", "a2")))
     with pytest.raises(SwitchRefused, match=f"at revision {newer}, not {older}; look again"):
-        await switch(world.registry, world.cluster, "b", by="cb", why="", revision=older)
+        await switch(
+            world.registry, world.cluster, "b", by="cb", why="", stamp=stamp(), revision=older
+        )
     assert (await stored(world))[2]
 
 
@@ -232,7 +237,7 @@ async def test_e5_a_set_change_on_its_way_fails_the_guard(world: World) -> None:
     changed = BOTH.with_set("a", replicas("a1", "a2"))
     registry.key, registry.value = world.keys.configuration, changed.to_json()
     with pytest.raises(SwitchRefused, match=r"a set change got in between: .* look again"):
-        await switch(registry, world.cluster, "b", by="taro", why="")
+        await switch(registry, world.cluster, "b", by="taro", why="", stamp=stamp())
     await registry.close()
     found, _, led = await stored(world)
     assert (found, led) == (changed, True)
@@ -244,16 +249,16 @@ async def test_e5_another_switch_on_its_way_is_named(world: World) -> None:
     registry = Interfering(world.etcd.endpoints, 800)
     registry.key, registry.value = world.keys.configuration, plan(BOTH, "b").to_json()
     with pytest.raises(SwitchRefused, match="somebody else made site b the active one"):
-        await switch(registry, world.cluster, "b", by="taro", why="")
+        await switch(registry, world.cluster, "b", by="taro", why="", stamp=stamp())
     await registry.close()
 
 
 async def test_e5_without_a_configuration_there_is_nothing_to_switch(world: World) -> None:
     with pytest.raises(SwitchRefused, match="never initialised"):
-        await switch(world.registry, world.cluster, "b", by="taro", why="")
+        await switch(world.registry, world.cluster, "b", by="taro", why="", stamp=stamp())
     await world.registry.transact((), (Put(world.keys.configuration, b"{"),))
     with pytest.raises(SwitchRefused, match="not a configuration record"):
-        await switch(world.registry, world.cluster, "b", by="taro", why="")
+        await switch(world.registry, world.cluster, "b", by="taro", why="", stamp=stamp())
 
 
 async def test_e5_a_switch_whose_answer_is_lost_is_found_by_its_own_event(world: World) -> None:
@@ -269,7 +274,7 @@ async def test_e5_a_switch_whose_answer_is_lost_is_found_by_its_own_event(world:
             return await Registry.transact(registry, guards, then, otherwise)
 
         registry.transact = losing  # type: ignore[method-assign]
-        done = await switch(registry, world.cluster, "b", by="taro", why="")
+        done = await switch(registry, world.cluster, "b", by="taro", why="", stamp=stamp())
         await registry.close()
     assert done.configuration == planned
     assert done.revision > revision
@@ -284,7 +289,14 @@ async def test_e5_where_nobody_knows_it_says_so(world: World) -> None:
         await registry.transact((), (Get(world.keys.configuration),))
         told = asyncio.ensure_future(
             promote_with_loss(
-                registry, world.cluster, 1, plan(BOTH, "b"), epoch=1, by="taro", why=""
+                registry,
+                world.cluster,
+                1,
+                plan(BOTH, "b"),
+                epoch=1,
+                by="taro",
+                why="",
+                stamp=stamp(),
             )
         )
         relay.swallow_answers()
@@ -296,7 +308,7 @@ async def test_e5_where_nobody_knows_it_says_so(world: World) -> None:
 async def test_e5_with_etcd_away_nothing_was_sent(world: World) -> None:
     registry = Registry([f"127.0.0.1:{free_ports(1)[0]}"], 200)
     with pytest.raises(Unavailable):
-        await switch(registry, world.cluster, "b", by="taro", why="")
+        await switch(registry, world.cluster, "b", by="taro", why="", stamp=stamp())
     await registry.close()
 
 
@@ -304,7 +316,7 @@ async def test_x4_one_transaction_promotes_with_loss(world: World) -> None:
     degraded = BOTH.with_set("b", ())
     revision = await put(world, degraded)
     planned = plan_with_loss(degraded, "b", replicas("b1", "b2"))
-    epoch = await take_key(world.registry, world.cluster, "b", "taro")
+    epoch = await take_key(world.registry, world.cluster, "b", by="taro", stamp=stamp())
     done = await promote_with_loss(
         world.registry,
         world.cluster,
@@ -313,6 +325,7 @@ async def test_x4_one_transaction_promotes_with_loss(world: World) -> None:
         epoch=epoch,
         by="taro",
         why="a burnt down",
+        stamp=stamp(),
     )
     assert await stored(world) == (planned, done.revision, False)
     (event,) = await events(world.registry, world.cluster)
@@ -322,11 +335,18 @@ async def test_x4_one_transaction_promotes_with_loss(world: World) -> None:
 async def test_x4_a_change_in_between_refuses_the_promotion(world: World) -> None:
     revision = await put(world, BOTH.with_set("b", ()))
     planned = plan_with_loss(BOTH.with_set("b", ()), "b", replicas("b1", "b2"))
-    epoch = await take_key(world.registry, world.cluster, "b", "taro")
+    epoch = await take_key(world.registry, world.cluster, "b", by="taro", stamp=stamp())
     await put(world, BOTH)
     with pytest.raises(SwitchRefused, match="a set change got in between"):
         await promote_with_loss(
-            world.registry, world.cluster, revision, planned, epoch=epoch, by="taro", why=""
+            world.registry,
+            world.cluster,
+            revision,
+            planned,
+            epoch=epoch,
+            by="taro",
+            why="",
+            stamp=stamp(),
         )
     assert (await stored(world))[0] == BOTH
 
@@ -336,12 +356,19 @@ async def test_x4_a_leader_elected_in_between_refuses_the_promotion(world: World
     degraded = BOTH.with_set("b", ())
     revision = await put(world, degraded)
     planned = plan_with_loss(degraded, "b", replicas("b1", "b2"))
-    epoch = await take_key(world.registry, world.cluster, "b", "taro")
-    later = await take_key(world.registry, world.cluster, "a", "a1")
+    epoch = await take_key(world.registry, world.cluster, "b", by="taro", stamp=stamp())
+    later = await take_key(world.registry, world.cluster, "a", by="a1", stamp=stamp())
     for _ in range(2):
         with pytest.raises(SwitchRefused, match="another leader was elected in between"):
             await promote_with_loss(
-                world.registry, world.cluster, revision, planned, epoch=epoch, by="taro", why=""
+                world.registry,
+                world.cluster,
+                revision,
+                planned,
+                epoch=epoch,
+                by="taro",
+                why="",
+                stamp=stamp(),
             )
         await return_key(world.registry, world.cluster, later)
     assert (await stored(world))[0] == degraded
@@ -349,8 +376,8 @@ async def test_x4_a_leader_elected_in_between_refuses_the_promotion(world: World
 
 async def test_x4_a_key_that_is_anothers_is_not_given_back(world: World) -> None:
     await put(world, BOTH)
-    epoch = await take_key(world.registry, world.cluster, "b", "taro")
-    later = await take_key(world.registry, world.cluster, "a", "a1")
+    epoch = await take_key(world.registry, world.cluster, "b", by="taro", stamp=stamp())
+    later = await take_key(world.registry, world.cluster, "a", by="a1", stamp=stamp())
     await return_key(world.registry, world.cluster, epoch)
     assert (await stored(world))[2]
     await return_key(world.registry, world.cluster, later)

@@ -22,8 +22,11 @@ from coordinator.registry import Registry
 from coordinator.settings import CoordinatorSettings, Mode, Switching, Watched, dump
 from coordinator.sites import lookout
 from coordinator.sites.journal import Journal
+from coordinator.sites.line import GrpcLine
 from coordinator.sites.lookout import Lookout
-from tests.coordinator.conftest import World, eventually
+from coordinator.sites.ports import Means
+from coordinator.stamp import stamp
+from tests.coordinator.conftest import World, eventually, wall_ms
 from tests.coordinator.sites.centre import Node
 from tests.coordinator.sites.test_judgement import BOTH, SITES
 from tests.etcd_cluster import free_ports
@@ -81,9 +84,10 @@ class Stage:
         for name in names:
             registry = Registry(self.world.etcd.endpoints, 800)
             self._registries.append(registry)
-            recorder = Recorder(registry, self.world.keys, name, PLACES[name])
+            recorder = Recorder(registry, self.world.keys, name, PLACES[name], wall_ms)
             journal = Journal(name, self._log(name))
-            lookout = Lookout(self.settings(name, switching), registry, recorder, journal)
+            means = Means(GrpcLine, stamp)
+            lookout = Lookout(self.settings(name, switching), registry, recorder, journal, means)
             for work in (recorder.run(), lookout.run()):
                 self._tasks.append(asyncio.ensure_future(work))
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from coordinator.configuration import Configuration, ReplicaId
+from loadtest.sim.witness import Violation
 from node.core import Timings
 from node.core.inputs import ConfigurationSeen, FenceAsked, LeaderSeen, Proposed
 from node.core.messages import Ack, Append, Fence, Mismatch, Promise, Refuse
 from node.core.outputs import Fenced, NotProposed, Output, Resign
 from node.core.reconfigure import admitting
 from tests.node.core.solo import A1, A2, B1, B2, TWO_SITES, Solo, append, chain, sent
-from tests.node.core.witness import Violation
 from tests.node.core.world import Promotion, World, events, payloads
 
 RENEWED = {"a": ["a1", "a2", "a3"], "b": ["b1", "b2", "b3"]}

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from coordinator.configuration import Configuration, ReplicaId, is_takeover_quorum, majority
+from loadtest.sim.witness import Witness
 from node.core import Identity, Log, Replica, Timings
 from node.core.inputs import (
     Applied,
+    ConfigurationSeen,
     FenceAsked,
     Input,
     Inquired,
@@ -33,7 +35,6 @@ from node.core.leader import Leader
 from node.core.messages import GENESIS_HASH, Entry, Message, Offer, Promise
 from node.core.outputs import Answer, Event, Fenced, Install, Load, Output, Write
 from tests.node.core.registry import News, Outside, Registry, Request, unknown
-from tests.node.core.witness import Witness
 
 HEARD_TOO_MUCH = 20_000
 """More steps than any settling needs: the replicas talk in circles."""
@@ -185,6 +186,7 @@ class World:
         self.etcd_cut: set[str] = set()
         self.slow_fetches: set[str] = set()
         self.files: dict[tuple[int, bytes], tuple[Entry, ...]] = {}
+        self.lost: dict[ReplicaId, Disk] = {}
         self.outside: list[Outside] = []
         self.sound = True  # no step has broken an invariant
         self.watcher: Callable[[str, Input, Output], None] | None = None
@@ -549,6 +551,7 @@ class World:
         """A stopped node comes back later with an empty disk of another id (D6)."""
         node = self.nodes[name]
         assert node.replica is None, "stop it first"
+        self.lost[node.id] = node.disk
         node.disk = Disk(f"{node.disk.disk_id}'")
         node.snapshot = None
 
@@ -664,6 +667,17 @@ class World:
             self.requests.append(Request(self._numbers, node.name, node.id, node.life, ask))
         disk = node.disk
         self.witness.stepped(node.name, node.life, replica, disk.entries, output, disk.promised)
+        if output.apply and isinstance(replica.role, Leader):
+            self._judge_commit(node, replica.role.epoch, output.apply[-1].index)
+
+    def _judge_commit(self, node: Node, epoch: int, index: int) -> None:
+        held = self.registry.leader
+        if held is not None and held.epoch == epoch:
+            self.witness.counted(node.name, index, self.registry.configuration, self._disks())
+
+    def _disks(self) -> dict[ReplicaId, list[Entry]]:
+        disks = {other.id: other.disk.entries for other in self.nodes.values()}
+        return disks | {replica: disk.entries for replica, disk in self.lost.items()}
 
     def _judge_pruning(self, node: Node, index: int) -> None:
         if node.id in self.registry.configuration.given_up:
@@ -674,6 +688,8 @@ class World:
 
     def _spread_news(self) -> None:
         news, self.registry.news = self.registry.news, []
+        if any(isinstance(each, ConfigurationSeen) for each in news):
+            self.witness.configured(self.registry.configuration, self._disks())
         for node in self.nodes.values():
             if node.replica is not None:
                 node.news.extend(news)

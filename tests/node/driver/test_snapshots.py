@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import Future
 from pathlib import Path
-from typing import cast
 
 import pytest
 
@@ -19,7 +18,7 @@ from node.core.inputs import (
 from node.core.messages import Offer
 from node.core.outputs import Install
 from node.driver.snapshots import FetchFailed, Progress, SnapshotMaker
-from node.store import SnapshotDamaged, SnapshotFile, Store
+from node.store import SnapshotDamaged, SnapshotFile
 
 OFFER = Offer(7, 40, 6, b"\4" * 32)
 
@@ -59,7 +58,7 @@ class Stage:
         self.asked: list[tuple[str, Path]] = []
         self.words: list[str] = []
         self.maker = SnapshotMaker(
-            cast(Store, self.store),
+            self.store,
             self.fetch_file,
             self.fed.append,
             lambda kind, detail: self.said.append(detail),
@@ -138,7 +137,7 @@ async def test_a_later_offer_ends_the_fetching_of_the_one_before(tmp_path: Path)
     async def stuck(node: str, offer: Offer, part: Path, progress: Progress) -> None:
         await never.wait()
 
-    stage.maker = SnapshotMaker(cast(Store, stage.store), stuck, stage.fed.append, print)
+    stage.maker = SnapshotMaker(stage.store, stuck, stage.fed.append, print)
     stage.maker.fetch("a1", OFFER)
     await asyncio.sleep(0)
     first = stage.maker._task

@@ -1,0 +1,2 @@
+"""Whoever uses and watches the cluster: `terminals` with their clerks, the operators' `desk` with
+what a promotion gives up (`forfeit`), and the coordinators at their `places`."""

@@ -1,0 +1,121 @@
+"""How many seeds each planted bug takes to be found, and by what: the proof of the simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import as_completed
+from dataclasses import dataclass
+from typing import Final
+
+from loadtest.sim import campaign
+from loadtest.sim.planted import catalogue
+from loadtest.sim.planted.plant import planted
+
+BEGIN: Final = "<!-- planted bugs: made by `kessai sim --planted --write` -->"
+END: Final = "<!-- planted bugs: end -->"
+
+_HEADS: Final = ("planted bug", "rule", "seeds", "found by", "after")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One bug: found in the last of `seeds` days by `invariant`, `at_ms` of that day; or not found,
+    and then `invariant` is ""."""
+
+    name: str
+    rule: str
+    wrong: str
+    seeds: int
+    invariant: str = ""
+    words: str = ""
+    at_ms: float = 0.0
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """As in the tables."""
+        if not self.invariant:
+            return self.name, self.rule, f"more than {self.seeds}", "NOBODY", ""
+        return (
+            self.name,
+            self.rule,
+            str(self.seeds),
+            self.invariant,
+            f"{self.at_ms / 1000:.1f} s",
+        )
+
+
+def seek(name: str, first: int, budget: int) -> Row:
+    """Play the seeds from `first` on with this bug planted, until it is found.
+
+    A day that also goes wrong without the bug does not count as finding it.
+    """
+    plant = catalogue.find(name)
+    for seed in range(first, first + budget):
+        with planted(plant):
+            violation = campaign.live(seed).violation
+        if violation is not None and campaign.live(seed).violation is None:
+            return Row(
+                name,
+                plant.rule,
+                plant.wrong,
+                seed - first + 1,
+                violation.invariant,
+                violation.words,
+                violation.at_ms,
+            )
+    return Row(name, plant.rule, plant.wrong, budget)
+
+
+def matrix(
+    names: Iterable[str],
+    *,
+    first: int,
+    budget: int,
+    jobs: int,
+    on_row: Callable[[Row], None] = lambda row: None,
+) -> list[Row]:
+    """One row for each bug named, in that order; `budget` seeds at most for each."""
+    names = list(names)
+    found: dict[str, Row] = {}
+    if jobs == 1:
+        for name in names:
+            found[name] = seek(name, first, budget)
+            on_row(found[name])
+    else:
+        with campaign.processes(jobs) as pool:
+            for future in as_completed([pool.submit(seek, name, first, budget) for name in names]):
+                row = future.result()
+                found[row.name] = row
+                on_row(row)
+    return [found[name] for name in names]
+
+
+def table(rows: Sequence[Row]) -> list[str]:
+    """For the terminal: aligned columns."""
+    cells = [_HEADS, *(row.cells for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    ]
+
+
+def markdown(rows: Sequence[Row]) -> list[str]:
+    """For the documents: the same, and what is wrong with each."""
+    lines = [
+        "| planted bug | rule | what is wrong | seeds needed | found by | virtual time |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        name, rule, seeds, invariant, after = row.cells
+        lines.append(f"| `{name}` | {rule} | {row.wrong} | {seeds} | {invariant} | {after} |")
+    return lines
+
+
+def written_into(document: str, lines: Sequence[str]) -> str:
+    """The document with these lines between its two markers. Raises `ValueError` without them."""
+    head, begin, rest = document.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"the document lacks the lines {BEGIN} and {END}")
+    return "\n".join((f"{head}{BEGIN}", *lines, f"{END}{tail}"))
