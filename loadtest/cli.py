@@ -33,6 +33,7 @@ from loadtest.drill.verdict import Ruling
 from loadtest.generator import Generator, GeneratorFailed
 from loadtest.load_plan import LoadPlan
 from loadtest.measure import measure
+from loadtest.model.command import model
 from loadtest.sim.command import sim
 
 _EXIT: Final = {Ruling.PASS: 0, Ruling.FAIL: 1, Ruling.INCONCLUSIVE: 2}
@@ -253,4 +254,4 @@ def _of(number: int, repeat: int) -> str:
     return f"  ({number + 1} of {repeat})" if repeat > 1 else ""
 
 
-commands: list[click.Command] = [demo, pay, inquire, load, drill, sim, bench]
+commands: list[click.Command] = [demo, pay, inquire, load, drill, sim, model, bench]

@@ -12,7 +12,7 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,8 +23,6 @@ NEWER: Final[Mapping[str, tuple[str, ...]]] = {
     "ubuntu": ("plucky", "questing", "resolute"),
 }
 _COMPONENTS: Final[Mapping[str, str]] = {"debian": "main", "ubuntu": "main universe"}
-# Suites known to carry an older etcd for good: asking them would only cost time.
-_PAST: Final = frozenset({"bullseye", "bookworm", "focal", "jammy", "noble"})
 
 
 class AptFailed(RuntimeError):
@@ -76,11 +74,17 @@ def mirrors(suite: str, etc: Path = Path("/etc/apt")) -> tuple[Mirror, ...]:
 
 
 def fetch(
-    package: str, good: Callable[[str], bool], work: Path, say: Callable[[str], None]
+    package: str,
+    good: Callable[[str], bool],
+    work: Path,
+    say: Callable[[str], None],
+    *,
+    too_old: Collection[str] = (),
 ) -> Path:
     """Download `package` in a version that `good` accepts into `work`; returns the .deb's path.
 
-    Tries the machine's own suite first, then newer ones. Raises `AptFailed`.
+    Tries the machine's own suite first, then newer ones; `too_old` names suites that need not be
+    asked. Raises `AptFailed`.
     """
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         raise AptFailed("apt-get and dpkg-deb are needed, and not here")
@@ -91,7 +95,7 @@ def fetch(
     newer = NEWER[distribution]
     later = newer[newer.index(own) + 1 :] if own in newer else newer
     tried: list[str] = []
-    for suite in (*(() if own in _PAST else (own,)), *later):
+    for suite in (*(() if own in too_old else (own,)), *later):
         for mirror in sources:
             private = _Private(work / "apt" / suite, mirror.line(suite, _COMPONENTS[distribution]))
             say(f"looking for {package} in {suite} at {mirror.uri}")

@@ -8,6 +8,6 @@ the wires (`network`), the disks (`storage`), etcd (`coordination`).
 
 From the outside in: `command` and `campaign` play many seeds, `play` plays one: `weather` draws
 what the day is like and what goes wrong, `world` puts it together on its `ground` (`node` and
-`life`, `people`), the `witness` looks at every step (`observed`, `eyewitness`) and the `judge` at the end;
-`tales` tell of it. `planted` breaks the programs on purpose, to see that it is noticed.
+`life`, `people`), the `witness` looks at every step (`observed`, `eyewitness`) and the `judge` at
+the end; `tales` tell of it. `planted` breaks the programs on purpose, to see that it is noticed.
 """

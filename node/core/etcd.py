@@ -52,7 +52,7 @@ def hear(replica: Replica, input: Input, now: float) -> None:
 def _on_configuration(replica: Replica, seen: ConfigurationSeen, now: float) -> None:
     role, state = replica.role, replica.state
     if isinstance(role, Leader):
-        role.on_configuration_seen(seen, now)
+        role.on_configuration_seen(seen)
     news = state.see_configuration(seen.configuration, seen.revision)
     if state.me in seen.configuration.given_up:
         replica.become_silent(

@@ -163,13 +163,13 @@ class Leader:
         elif moves.switching_as(self, change) is not None:
             moves.go_on(self, "etcd refused the switch of site")
 
-    def on_configuration_seen(self, seen: ConfigurationSeen, now: float) -> None:
-        """A watch may tell the outcome of our change before its own answer does (S4)."""
-        if seen.revision <= self.revision:
-            return
-        if self.change is not None and seen.configuration == self.change.target:
-            self._adopt(self.change.target, seen.revision, now)
-        else:
+    def on_configuration_seen(self, seen: ConfigurationSeen) -> None:
+        """What our change would make of it proves nothing: a leader after us may have made the
+        same, and the answer to our own transaction tells the two apart (S4). Anything else is
+        somebody else's."""
+        change = self.change
+        ours = change is not None and change.is_sent and seen.configuration == change.target
+        if seen.revision > self.revision and not ours:
             self.deposed = "the configuration was changed by somebody else"
 
     def missing_quorum(self, now: float) -> str:

@@ -47,6 +47,11 @@ class Change:
         if self.phase is Phase.SENT and now - self.sent_at >= self.state.timings.etcd_deadline_ms:
             self._send(now)
 
+    @property
+    def is_sent(self) -> bool:
+        """May etcd have made it?"""
+        return self.phase is Phase.SENT
+
     def may_be_given_up(self, now: float) -> bool:
         """Never sent, and too long on its way (S4)."""
         waited = now - self.started_at

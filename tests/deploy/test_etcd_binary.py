@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
@@ -34,8 +34,14 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     asked: list[str] = []
 
     def fetch(
-        package: str, good: Callable[[str], bool], work: Path, say: Callable[[str], None]
+        package: str,
+        good: Callable[[str], bool],
+        work: Path,
+        say: Callable[[str], None],
+        *,
+        too_old: Collection[str],
     ) -> Path:
+        assert "bookworm" in too_old
         assert good("3.5.16-4")
         assert not good("3.4.30-1")
         asked.append(package)
@@ -145,7 +151,7 @@ def test_the_remains_of_an_interrupted_installation_are_not_used(
 def test_when_apt_has_none_it_is_said_what_was_tried_and_what_helps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fetch(*_: object) -> Path:
+    def fetch(*_: object, **__: object) -> Path:
         raise apt.AptFailed("bookworm: only 3.4.23-4")
 
     monkeypatch.setattr(apt, "fetch", fetch)

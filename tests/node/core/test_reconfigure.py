@@ -97,8 +97,9 @@ def test_S1_the_new_quorum_counts_from_the_beginning_of_the_change() -> None:
     assert solo.state.commit == 2
 
 
-def test_S2_the_transaction_waits_until_the_new_quorum_has_all_that_is_committed() -> None:
-    """a1 and a3 have committed 3 entries; a2 has one of them: a3 cannot be evicted yet."""
+def covering_for_a2() -> Solo:
+    """a1 and a3 have committed 3 entries, a2 has one of them, and a3 has fallen silent: it cannot
+    be evicted yet, and etcd has not been asked."""
     solo = Solo()
     leader = solo.serve(10)
     for ticket in range(2):
@@ -113,6 +114,12 @@ def test_S2_the_transaction_waits_until_the_new_quorum_has_all_that_is_committed
     assert leader.change is not None
     assert leader.change.phase is Phase.COVERING
     assert not requests
+    return solo
+
+
+def test_S2_the_transaction_waits_until_the_new_quorum_has_all_that_is_committed() -> None:
+    solo = covering_for_a2()
+    leader = solo.leader
     assert not asked(solo.hear(A2, Ack(10, leader.round, 2)))
     assert asked(solo.hear(A2, Ack(10, leader.round, 3)))
 
@@ -227,14 +234,23 @@ def test_S4_a_change_that_was_never_sent_may_be_given_up() -> None:
     assert "given up" in [o for o in solo.outputs if o.events][-1].events[-1].detail
 
 
-def test_S4_a_watch_may_tell_that_the_change_was_made() -> None:
+def test_S4_seeing_what_the_change_would_make_proves_nothing() -> None:
+    # A leader after this one may have made the very same change, without what was placed here.
     solo = leading_without_a3()
     (change,) = until_a_change(solo)
     solo.feed(GuardUnknown(change.change))
     solo.feed(ConfigurationSeen(PAIR, 11))
+    assert (solo.leader.configuration, solo.leader.revision) == (CONFIGURATION, REVISION)
+    assert solo.leader.change is not None
+    solo.feed(GuardPassed(change.change, 11))
     assert (solo.leader.configuration, solo.leader.revision) == (PAIR, 11)
-    solo.feed(GuardFailed(change.change))
     assert solo.replica.serving
+
+
+def test_S4_what_was_never_sent_was_made_by_somebody_else() -> None:
+    solo = covering_for_a2()
+    solo.feed(ConfigurationSeen(PAIR, 11))
+    assert solo.replica.role.role == "follower"
 
 
 def test_S4_another_revision_of_another_configuration_ends_the_leadership() -> None:
