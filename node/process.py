@@ -32,7 +32,7 @@ from node.rpc.server import ListenError
 from node.rpc.snapshots import Pace, SnapshotService
 from node.rpc.wire_replication import Hello
 from node.settings import Settings
-from node.store import FULL, Recovered, Store, StoreRefused
+from node.store import FULL, Recovered, Store, StoreFailed, StoreRefused
 from node.works import hand_over, make_replica, make_works
 
 RECORDED = frozenset(
@@ -223,6 +223,8 @@ class Node:
             self._journal.say("refused", str(problem))
             self._stop(1)
             return False
+        except StoreFailed:
+            return False  # the store has told the driver why: the replica is silent
         self._cluster_id = self._picture.cluster_id = cluster_id
         return True
 

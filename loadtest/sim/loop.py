@@ -17,7 +17,7 @@ from contextvars import Context
 from functools import partial
 from typing import Any, ParamSpec, TypeVar, TypeVarTuple, Unpack
 
-from loadtest.sim.timeline import Timeline
+from loadtest.sim.timeline import Event, Timeline
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -96,20 +96,20 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self._zero_s + (self._timeline.now - self._began_ms) * self._rate / 1000
 
     def call_soon(
-        self,
-        callback: Callable[[Unpack[Ts]], object],
-        *args: *Ts,
-        context: Context | None = None,
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         """See asyncio: after everything that is due now."""
-        return self.call_at(0.0, callback, *args, context=context)
+        handle = asyncio.Handle(callback, args, self, context)
+        if self.alive:
+            self._timeline.after(0.0, partial(self._due, handle), self.name)
+        return handle
 
     call_soon_threadsafe = call_soon
 
     def call_later(
         self,
         delay: float,
-        callback: Callable[[Unpack[Ts]], object],
+        callback: Callable[[*Ts], object],
         *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
@@ -119,21 +119,24 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_at(
         self,
         when: float,
-        callback: Callable[[Unpack[Ts]], object],
+        callback: Callable[[*Ts], object],
         *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         """See asyncio: when this process's clock shows `when`."""
-        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        timer = _Timer(when, callback, args, self, context)
         if self.alive:
             at_ms = self._began_ms + (when - self._zero_s) * 1000 / self._rate
+            timer.event = self._timeline.at(at_ms, partial(self._due, timer), self.name)
+        return timer
 
-            def run() -> None:
-                if not handle.cancelled():
-                    handle._run()
-
-            self._timeline.at(at_ms, lambda: self.enter(run), self.name)
-        return handle
+    def _due(self, handle: asyncio.Handle) -> None:
+        if handle.cancelled():
+            return
+        if self.paused:
+            self._held.append(partial(self._due, handle))  # it may be cancelled meanwhile
+        else:
+            self.enter(handle._run)
 
     def create_future(self) -> asyncio.Future[Any]:
         """See asyncio."""
@@ -184,7 +187,16 @@ class VirtualLoop(asyncio.BaseEventLoop):
             raise Defect(f"{self.name}: {context.get('message')}: {problem!r}") from problem
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """See asyncio; the event stays on the timeline and does nothing."""
+        """See asyncio."""
+        if self.alive and isinstance(handle, _Timer):
+            handle.event.cancel()
+
+
+class _Timer(asyncio.TimerHandle):
+    """A timer that knows its event, which goes when it is cancelled."""
+
+    __slots__ = ("event",)
+    event: Event
 
 
 class _Threads(Executor):

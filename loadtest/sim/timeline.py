@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import random
+import struct
 from collections.abc import Callable
 from heapq import heappop, heappush
+from typing import Final
+
+_PACK: Final = struct.Struct("<d").pack
 
 
 class Event:
@@ -63,7 +67,7 @@ class Timeline:
                 continue
             self.now = when
             self.events += 1
-            self._trace.update(f"{when:.3f} {event.what}\n".encode())
+            self._trace.update(_PACK(when) + event.what.encode())
             event.run()
         if not self._halted:
             self.now = max(self.now, until_ms)
