@@ -50,10 +50,11 @@ class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A group of nodes in one place."""
+    """A group of nodes in one place; every host there is wired to each of its network switches."""
 
     name: Name
     nodes: tuple[Node, ...]
+    switches: int = 2
 
 
 class EtcdMember(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

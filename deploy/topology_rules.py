@@ -55,6 +55,8 @@ def _names(topology: Topology) -> Iterator[Broken]:
             yield f"sites[{s}].name", f"expected another one: {WITNESS!r} is the place of no site"
         if not site.nodes:
             yield f"sites[{s}].nodes", f"expected at least one node in site {site.name!r}"
+        if site.switches not in (1, 2):
+            yield f"sites[{s}].switches", f"expected 1 or 2 network switches, not {site.switches}"
         for n, node in enumerate(site.nodes):
             yield from _once(seen, node.name, f"sites[{s}].nodes[{n}].name")
     for m, member in enumerate(topology.etcd):

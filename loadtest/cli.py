@@ -1,39 +1,33 @@
-"""The commands that use and try a cluster: demo, pay, inquire, load, drill, sim, model, bench."""
+"""The commands that use, try and doubt a cluster, from `demo` to `bench`."""
 
 from __future__ import annotations
 
-import datetime
-import os
-import signal
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Final, NoReturn
+from typing import Final
 
 import click
 import msgspec
 from rich.console import Console
 
-from deploy.cli.options import told, topology_option
+from deploy.cli.options import told
 from deploy.lab.processes import HOME
 from deploy.topology import Topology, TopologyError
 from deploy.topology import find as find_topology
-from loadtest import directory, generator, history_file
-from loadtest.arrivals import Pattern
 from loadtest.bench.command import bench
-from loadtest.counter import JST, inquire, pay
+from loadtest.counter import inquire, pay
 from loadtest.drill.catalogue import Drill, DrillError, Kind, catalogue, find
 from loadtest.drill.grounds import CannotBeDone, Ground, go_to, ground_of
 from loadtest.drill.runner import Played, Run, Teller, Wanted
 from loadtest.drill.show import progress_line, show, show_repeats
 from loadtest.drill.verdict import Ruling
-from loadtest.generator import Generator, GeneratorFailed
-from loadtest.load_plan import LoadPlan
-from loadtest.measure import measure
+from loadtest.generator import GeneratorFailed
+from loadtest.interrupting import both_interrupt
+from loadtest.load_command import load
 from loadtest.model.command import model
+from loadtest.report.command import report, verify
 from loadtest.sim.command import sim
 
 _EXIT: Final = {Ruling.PASS: 0, Ruling.FAIL: 1, Ruling.INCONCLUSIVE: 2}
@@ -42,7 +36,6 @@ _GROUNDS: Final = {
     Kind.NETNS: "each host in a network namespace (netns)",
 }
 _INTERRUPTED: Final = 130
-_BASE36: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 @click.command()
@@ -92,6 +85,8 @@ def run(name: str, repeat: int, rate: float | None, seed: int, topology: str | N
     """
     try:
         wanted = find(name)
+        if topology:  # the record names what it was really played on
+            wanted = msgspec.structs.replace(wanted, topology=topology)
         go_to(wanted, click.echo)
     except (DrillError, CannotBeDone) as problem:
         raise click.ClickException(str(problem)) from problem
@@ -105,89 +100,6 @@ def run(name: str, repeat: int, rate: float | None, seed: int, topology: str | N
     if repeat > 1:
         show_repeats(console, played)
     sys.exit(max(_EXIT[each.verdict.ruling] for each in played))
-
-
-@click.command()
-@topology_option
-@click.option("--rate", default=300.0, show_default=True, help="Slots a second, all together.")
-@click.option("--terminals", default=100, show_default=True, type=click.IntRange(1, 5000))
-@click.option("--duration", default=30.0, show_default=True, help="Seconds.")
-@click.option("--seed", default=1, show_default=True, help="The same seed asks the same.")
-@click.option(
-    "--pattern",
-    type=click.Choice([each.value for each in Pattern]),
-    default=Pattern.POISSON.value,
-    show_default=True,
-)
-@click.option("--web", is_flag=True, help="Steer it from Locust's web page instead.")
-@click.option("--web-port", default=8089, show_default=True)
-def load(
-    topology: Topology,
-    rate: float,
-    terminals: int,
-    duration: float,
-    seed: int,
-    pattern: str,
-    web: bool,
-    web_port: int,
-) -> None:
-    """Let terminals pay at a running cluster (see `kessai up`), in an open model.
-
-    Exit status 0: every slot was served and every result is known.
-    """
-    now = datetime.datetime.now(JST)
-    folder = HOME / "load" / f"{now:%Y%m%d-%H%M%S}"
-    plan = LoadPlan(
-        run=folder.name,
-        endpoints=directory.endpoints(topology),
-        sites=directory.sites(topology),
-        history=str(folder / "history-load.ndjson"),
-        rate=rate,
-        terminals=terminals,
-        seed=seed,
-        tag=_tag(),
-        business_date=int(f"{now:%Y%m%d}"),
-        pattern=Pattern(pattern),
-        duration_s=duration,
-        controlled=not web,
-    )
-    if web:
-        _become_web_page(plan, folder, web_port)
-    with told(), _ending():
-        _headless(plan, folder)
-    figures = measure(history_file.read([Path(plan.history)]))
-    click.echo(
-        f"\n{figures.slots:,} slots: {figures.approved:,} approved, {figures.declined:,} declined, "
-        f"{figures.refused:,} refused, {figures.unknown_at_end:,} unknown, "
-        f"{figures.unserved:,} not served\n"
-        f"from the intended start: p50 {figures.p50_ms:,.0f} ms, p99 {figures.p99_ms:,.0f} ms, "
-        f"longest gap between answers {figures.longest_gap_ms:,.0f} ms\n"
-        f"history: {plan.history}"
-    )
-    sys.exit(0 if not figures.unserved else 1)
-
-
-def _headless(plan: LoadPlan, folder: Path) -> None:
-    with Generator(plan, folder, lambda progress: click.echo(progress_line(progress))) as running:
-        try:
-            running.wait()
-        except KeyboardInterrupt:
-            click.echo("stopping: what is under way may finish")
-            running.stop()
-            running.wait()
-
-
-def _become_web_page(plan: LoadPlan, folder: Path, port: int) -> NoReturn:
-    """Locust takes this process over: whatever ends it, nothing is left behind."""
-    folder.mkdir(parents=True, exist_ok=True)
-    plan_file = folder.resolve() / "load-plan.json"
-    plan_file.write_bytes(msgspec.json.encode(plan))
-    click.echo(f"Locust's page: http://127.0.0.1:{port}   (Ctrl-C ends it)")
-    sys.stdout.flush()
-    command = generator.web(plan_file, "127.0.0.1", port)
-    environment = generator.environment(folder)
-    os.chdir(folder)
-    os.execve(command[0], command, environment)
 
 
 def _play(drill: Drill, ground: Ground, *, rate: float | None, seed: int, root: Path) -> Played:
@@ -225,33 +137,27 @@ def _told() -> Iterator[None]:
 @contextmanager
 def _ending() -> Iterator[None]:
     """Ctrl-C and SIGTERM clear up alike, and leave with status 130."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    both = (signal.SIGINT, signal.SIGTERM)  # SIGINT, too: a shell's background job ignores it
-    before = [signal.signal(each, interrupt) for each in both]
     try:
-        yield
+        with both_interrupt():
+            yield
     except KeyboardInterrupt:
         click.echo("interrupted; healed and stopped", err=True)
         sys.exit(_INTERRUPTED)
-    finally:
-        for each, handler in zip(both, before, strict=True):
-            signal.signal(each, handler)
-
-
-def _tag() -> str:
-    """Sets this run's terminals apart from those of earlier runs: seconds, to base 36."""
-    left, tag = int(time.time()), ""
-    while left:
-        left, digit = divmod(left, 36)
-        tag = _BASE36[digit] + tag
-    return tag
 
 
 def _of(number: int, repeat: int) -> str:
     return f"  ({number + 1} of {repeat})" if repeat > 1 else ""
 
 
-commands: list[click.Command] = [demo, pay, inquire, load, drill, sim, model, bench]
+commands: list[click.Command] = [
+    demo,
+    pay,
+    inquire,
+    load,
+    drill,
+    report,
+    verify,
+    sim,
+    model,
+    bench,
+]

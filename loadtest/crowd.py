@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import gevent
@@ -21,8 +21,10 @@ from loadtest.asking import Asking, Surroundings
 from loadtest.compass import Compass
 from loadtest.history import Header, Heard, Mark, Result, Stall, Unsent
 from loadtest.history_file import Recorder
-from loadtest.load_plan import LoadPlan, Progress, quantile
+from loadtest.load_plan import LoadPlan
+from loadtest.profiles.schedule import schedule
 from loadtest.request import Request
+from loadtest.seconds import Second, Totals
 from loadtest.shell_gevent import Lines, carry, monotonic_ms
 from loadtest.terminal import Manner
 from loadtest.traffic import Till
@@ -34,15 +36,27 @@ Report = Callable[[Request, Heard], None]
 
 
 class Crowd:
-    """All terminals of this process. `report` hears of every final answer and every slip."""
+    """All terminals of this process. `report` hears of every final answer and every slip.
 
-    def __init__(self, plan: LoadPlan, recorder: Recorder, lines: Lines, report: Report) -> None:
+    Where several processes share the terminals, this one has every `step`-th, from `first` on.
+    """
+
+    def __init__(
+        self,
+        plan: LoadPlan,
+        recorder: Recorder,
+        lines: Lines,
+        report: Report,
+        *,
+        first: int = 0,
+        step: int = 1,
+    ) -> None:
         self.plan = plan
         self._recorder = recorder
         self._lines = lines
         self._report = report
         self._manner = Manner(attempt_ms=plan.attempt_ms, deadline_ms=plan.deadline_ms)
-        self._numbers = itertools.count()
+        self._numbers = itertools.count(first, step)
         self._begin = gevent.event.AsyncResult()
         self._stopping = gevent.event.Event()
         self._stop_ms = float("inf")
@@ -65,7 +79,8 @@ class Crowd:
             Header(plan.run, plan.seed, unix_at_zero_ms, plan.rate, plan.terminals)
         )
         self._recorder.write(Mark("load began", now_ms))
-        self._stop_ms = now_ms + plan.duration_s * 1000.0
+        for_ms = 0.0 if self._stopping.is_set() else plan.duration_s * 1000.0
+        self._stop_ms = now_ms + for_ms
         self._begin.set(now_ms)
         gevent.spawn(self._watch_ourselves)
 
@@ -93,8 +108,10 @@ class Crowd:
     def close(self) -> None:
         """Give up what is still open, count what was never sent. The terminals must be still."""
         for asking in list(self._open.values()):
+            told = asking.last
             asking.give_up()
-            self._heard(asking)
+            if asking.last is not told:  # else its clerk was told "unknown" before
+                self._heard(asking)
         self._recorder.write(Mark("drained", monotonic_ms()))
 
     def _watch_ourselves(self) -> None:
@@ -119,18 +136,11 @@ class Crowd:
             self._recorder.write,
         )
         compass = Compass.fresh(plan.endpoints, number, plan.sites)
-        schedule = arrivals(
-            plan.pattern,
-            seed=plan.seed,
-            terminal=number % plan.terminals,
-            terminals=plan.terminals,
-            rate=plan.rate,
-        )
         begin_ms = self._begin.get()
         self._at_work += 1
         sent = 0
         try:
-            for slot in schedule:
+            for slot in self._slots(number):
                 intended_ms = begin_ms + slot
                 if not self._wait_for(intended_ms):
                     break
@@ -186,41 +196,51 @@ class Crowd:
         self._report(asking.request, last)
 
     def _count_unsent(self, terminal: str, number: int, begin_ms: float, sent: int) -> None:
-        plan = self.plan
         end_ms = min(self._stop_ms, monotonic_ms())
-        schedule = arrivals(
-            plan.pattern,
-            seed=plan.seed,
-            terminal=number % plan.terminals,
-            terminals=plan.terminals,
-            rate=plan.rate,
-        )
+        left = itertools.islice(self._slots(number), sent, None)
         unsent = [
             begin_ms + slot
-            for slot in itertools.takewhile(
-                lambda slot: begin_ms + slot <= end_ms, itertools.islice(schedule, sent, None)
-            )
+            for slot in itertools.takewhile(lambda slot: begin_ms + slot <= end_ms, left)
         ]
         if unsent:
             self._recorder.write(Unsent(terminal, len(unsent), unsent[0]))
 
+    def _slots(self, number: int) -> Iterator[float]:
+        """When this terminal means to start, in milliseconds from the beginning."""
+        plan = self.plan
+        terminal = number % plan.terminals
+        if plan.curve is not None:
+            return schedule(
+                plan.pattern,
+                plan.curve,
+                seed=plan.seed,
+                terminal=terminal,
+                terminals=plan.terminals,
+            )
+        return arrivals(
+            plan.pattern,
+            seed=plan.seed,
+            terminal=terminal,
+            terminals=plan.terminals,
+            rate=plan.rate,
+        )
+
     # --- how it goes -----------------------------------------------------------------------------
 
-    def progress(self, since_s: float) -> Progress:
-        """What happened since the last call, `since_s` seconds ago."""
-        second, self._second = self._second, []
-        waits = [line.heard_ms - line.intended_ms for line in second]
-        heard = [line for line in second if line.result is not Result.UNKNOWN]
+    def second(self) -> Second:
+        """What happened since the last call."""
+        heard, self._second = self._second, []
         counts = self._counts
         begin_ms = self._begin.get() if self._begin.ready() else monotonic_ms()
-        return Progress(
-            at_s=round((monotonic_ms() - begin_ms) / 1000.0, 1),
-            rate=round(len(heard) / max(since_s, 0.001), 1),
-            p50_ms=round(quantile(waits, 0.50), 1),
-            p99_ms=round(quantile(waits, 0.99), 1),
-            heard=sum(counts.values()) - counts[Result.UNKNOWN],
-            declined=counts[Result.DECLINED],
-            refused=counts[Result.REFUSED],
-            unknown=counts[Result.UNKNOWN],
-            waiting=len(self._open),
+        return Second(
+            totals=Totals(
+                at_s=(monotonic_ms() - begin_ms) / 1000.0,
+                heard=sum(counts.values()) - counts[Result.UNKNOWN],
+                declined=counts[Result.DECLINED],
+                refused=counts[Result.REFUSED],
+                unknown=counts[Result.UNKNOWN],
+                waiting=len(self._open),
+            ),
+            answers=sum(line.result is not Result.UNKNOWN for line in heard),
+            waits_ms=[line.heard_ms - line.intended_ms for line in heard],
         )

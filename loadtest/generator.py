@@ -1,12 +1,11 @@
-"""Starts the load generator, a `locust` process of its own, reads its progress and stops it."""
+"""Starts the load generator, `locust` in one process or several, reads its progress, stops it."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
-import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -15,9 +14,12 @@ from typing import Final, Self
 import msgspec
 
 from loadtest.load_plan import LoadPlan, Progress
+from loadtest.locust_command import ALONE, NO_FILES, Crew, Files, environment, headless, worker
 
-_PROJECT: Final = Path(__file__).resolve().parents[1]
-_LOCUSTFILE: Final = _PROJECT / "loadtest" / "locustfile.py"
+_LOOK_EVERY_S: Final = 0.1
+_SPARE_S: Final = 20.0
+_GATHER_S: Final = 60.0
+"""How much longer than its day a run may take, and how much longer to wait for its workers."""
 
 
 class GeneratorFailed(RuntimeError):
@@ -29,6 +31,7 @@ class Generator:
 
     It is stopped over its standard input, whose end without a word stops it at once: so it ends
     when this process is killed. `on_host` gives the command that runs it where the terminals stand.
+    `crew` says which processes share the terminals, `files` what Locust is to write.
     """
 
     def __init__(
@@ -37,27 +40,33 @@ class Generator:
         folder: Path,
         on_progress: Callable[[Progress], None],
         on_host: Callable[[list[str]], list[str]] = lambda command: command,
+        *,
+        crew: Crew = ALONE,
+        files: Files = NO_FILES,
     ) -> None:
         if not plan.controlled:
             raise ValueError("a generator run from here is controlled from here")
+        if plan.processes != max(1, crew.workers) or plan.terminals % plan.processes:
+            raise ValueError("the workers share the plan's terminals evenly")
         folder = folder.resolve()
         folder.mkdir(parents=True, exist_ok=True)
         plan_file = folder / "load-plan.json"
         plan_file.write_bytes(msgspec.json.format(msgspec.json.encode(plan), indent=2))
         self._plan = plan
+        self._folder = folder
         self._on_progress = on_progress
         self._log = folder / "locust.log"
+        self._patience_s = plan.duration_s + plan.drain_s + _SPARE_S
+        self._patience_s += _GATHER_S if crew.workers else 0.0
         self.begun = threading.Event()
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                on_host(headless(plan_file, plan.terminals)),
-                cwd=folder,
-                env=environment(folder),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C is for us; we stop it in good order
+        lead = headless(plan_file, plan.terminals, crew, files)
+        self._process = self._start(on_host(lead), self._log, subprocess.PIPE)
+        self._workers = [
+            self._start(
+                on_host(worker(crew)), folder / f"locust-worker-{number}.log", subprocess.DEVNULL
             )
+            for number in range(crew.here)
+        ]
         self._reader = threading.Thread(target=self._read, name="progress", daemon=True)
         self._reader.start()
 
@@ -77,33 +86,51 @@ class Generator:
 
     def stop(self) -> None:
         """Ask for the end of the day: no new slots, what is under way is drained."""
-        self._close(b"stop\n")
+        _close(self._process, b"stop\n")
 
-    def wait(self) -> None:
-        """Wait for the drained end. Raises `GeneratorFailed` on a bad or late end."""
+    def wait(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Wait for the drained end, which begins early once `until` says so.
+
+        Raises `GeneratorFailed` on a bad or late end.
+        """
+        deadline = time.monotonic() + self._patience_s
         try:
-            code = self._process.wait(timeout=self._plan.duration_s + self._plan.drain_s + 20)
+            while self._process.poll() is None and not until() and time.monotonic() < deadline:
+                time.sleep(_LOOK_EVERY_S)
+            if until():
+                self.stop()
+            code = self._process.wait(timeout=max(_SPARE_S, deadline - time.monotonic()))
+            for each in self._workers if code == 0 else ():
+                each.wait(timeout=_SPARE_S)
         except subprocess.TimeoutExpired as problem:
             self.kill()
             raise GeneratorFailed(f"locust did not end:\n{self._last_words()}") from problem
         self._reader.join(timeout=5)
         if code != 0:
+            self.kill()
             raise GeneratorFailed(f"locust ended with {code}:\n{self._last_words()}")
 
     def kill(self) -> None:
         """End it now, if it still runs."""
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-        self._close(b"")
+        for each in (self._process, *self._workers):
+            if each.poll() is None:
+                each.kill()
+                each.wait()
+        for each in (self._process, *self._workers):
+            _close(each, b"")
         self._reader.join(timeout=5)
 
-    def _close(self, last_word: bytes) -> None:
-        pipe = self._process.stdin
-        if pipe is not None and not pipe.closed:
-            with contextlib.suppress(BrokenPipeError):  # it has ended: nobody needs telling
-                pipe.write(last_word)
-                pipe.close()
+    def _start(self, command: list[str], log: Path, answers: int) -> subprocess.Popen[bytes]:
+        with log.open("wb") as errors:
+            return subprocess.Popen(
+                command,
+                cwd=self._folder,
+                env=environment(self._folder),
+                stdin=subprocess.PIPE,
+                stdout=answers,
+                stderr=errors,
+                start_new_session=True,  # Ctrl-C is for us; we stop it in good order
+            )
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -117,30 +144,14 @@ class Generator:
             self._on_progress(progress)
 
     def _last_words(self) -> str:
-        return self._log.read_text(encoding="utf-8", errors="replace")[-2000:]
+        logs = (self._log, *sorted(self._folder.glob("locust-worker-*.log")))
+        said = (log.read_text(encoding="utf-8", errors="replace") for log in logs)
+        return "\n".join(words[-2000:] for words in said if words)
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """Ours, so that locust finds us, but not the configuration of somebody else's load tests.
-
-    Locust reads `LOCUST_*`, `~/.locust.conf`, and pyproject.toml where it is started.
-    """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
-    return {**kept, "HOME": str(folder), "PYTHONPATH": str(_PROJECT)}
-
-
-def headless(plan_file: Path, terminals: int) -> list[str]:
-    """The command of a run without a web page: all terminals at once, no summary but our own."""
-    return [
-        *(sys.executable, "-m", "locust", "-f", str(_LOCUSTFILE), "--plan", str(plan_file)),
-        *("--headless", "--users", str(terminals), "--spawn-rate", str(terminals)),
-        *("--only-summary", "--loglevel", "WARNING", "--exit-code-on-error", "0"),
-    ]
-
-
-def web(plan_file: Path, host: str, port: int) -> list[str]:
-    """The command of a run steered from Locust's web page."""
-    return [
-        *(sys.executable, "-m", "locust", "-f", str(_LOCUSTFILE), "--plan", str(plan_file)),
-        *("--web-host", host, "--web-port", str(port)),
-    ]
+def _close(process: subprocess.Popen[bytes], last_word: bytes) -> None:
+    pipe = process.stdin
+    if pipe is not None and not pipe.closed:
+        with contextlib.suppress(BrokenPipeError):  # it has ended: nobody needs telling
+            pipe.write(last_word)
+            pipe.close()

@@ -7,15 +7,18 @@ from pathlib import Path
 import msgspec
 
 from loadtest.arrivals import Pattern
+from loadtest.profiles.curve import Curve
 
 
 class LoadPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One run of load. `rate` is that of all terminals together, in slots a second.
+    """One run of load. `rate` is that of all terminals together, in slots a second; where there is
+    a `curve`, the rate follows it, and `rate` is its highest.
 
     `tag` makes this run's terminals other ones than those of earlier runs on the same ledger.
     `controlled`: the run ends when its standard input says "stop" or closes, at the latest after
     `duration_s`; otherwise Locust's own controls end it. After the end, what is under way or late
     has `drain_s` to be heard. `sites` says in which site an endpoint is, where that matters.
+    `processes` share the terminals evenly, each with a history of its own.
     """
 
     run: str
@@ -33,6 +36,8 @@ class LoadPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deadline_ms: float = 10_000.0
     controlled: bool = True
     sites: dict[str, str] = {}
+    curve: Curve | None = None
+    processes: int = 1
 
 
 class Progress(msgspec.Struct, frozen=True):

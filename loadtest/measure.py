@@ -10,9 +10,13 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
 from loadtest.history import SETTLED, Heard, History, Result
 from loadtest.load_plan import quantile
+
+SLOW_MS: Final = 1_000.0
+"""A customer at a till notices a longer wait than this."""
 
 
 class NothingMeasured(ValueError):
@@ -26,6 +30,7 @@ class Figures:
 
     `failed`: asks without a final answer by their deadline; `unknown_resolved` says how each of
     those was heard after all; `unknown_at_end` never were. `unserved`: slots never served.
+    `slow` slots were not served within `SLOW_MS` of their intended start, or never.
     `generator_stall_ms`: how long the load generator itself stood still at the longest, in which it
     could neither send nor hear: no gap shorter than that says anything about the cluster.
     """
@@ -48,7 +53,9 @@ class Figures:
     longest_gap_at_ms: float
     longest_wait_ms: float
     p50_ms: float
+    p95_ms: float
     p99_ms: float
+    slow: int
     generator_stall_ms: float
     began_ms: float
     stopped_ms: float
@@ -80,6 +87,11 @@ def measure(
         if intent.ask in final and intent.intended_ms >= from_ms
     ]
     lengths = [wait for _, wait in waits]
+    known = [
+        line.heard_ms - line.intended_ms
+        for line in final.values()
+        if line.result is not Result.UNKNOWN
+    ]
     resolved = Counter(line.resolved for line in final.values() if line.resolved)
     unsent = sum(line.slots for line in history.unsent)
     unknown = results[Result.UNKNOWN]
@@ -107,7 +119,9 @@ def measure(
         longest_gap_at_ms=gap_at_ms,
         longest_wait_ms=max((wait for at, wait in waits if first_ms <= at <= last_ms), default=0.0),
         p50_ms=quantile(lengths, 0.50),
+        p95_ms=quantile(lengths, 0.95),
         p99_ms=quantile(lengths, 0.99),
+        slow=unsent + unknown + sum(length > SLOW_MS for length in known),
         generator_stall_ms=max(
             (stall.for_ms for stall in history.stalls if from_ms <= stall.at_ms), default=0.0
         ),
@@ -131,8 +145,9 @@ def longest_gap(heard_ms: list[float], began_ms: float, stopped_ms: float) -> tu
 
 
 def _window(history: History) -> tuple[float, float]:
-    marks = {mark.name: mark.at_ms for mark in history.marks}
-    if "load began" not in marks:
+    """From when load began to when arrivals stopped; with several processes, of all of them."""
+    began = [mark.at_ms for mark in history.marks if mark.name == "load began"]
+    if not began:
         raise NothingMeasured("no load began")
-    ends = [line.heard_ms for line in history.heard] or [marks["load began"]]
-    return marks["load began"], marks.get("arrivals stopped", max(ends))
+    stopped = [mark.at_ms for mark in history.marks if mark.name == "arrivals stopped"]
+    return min(began), max(stopped or [line.heard_ms for line in history.heard] or began)

@@ -208,7 +208,9 @@ class Till:
 
     def _redeem_coupon(self) -> Request:
         amount = market.amount(self._random, Service.COUPON)
-        request = self._request(Service.COUPON, Type.REDEEM, amount)
+        # A coupon is used once: another run with the same seed must bring others.
+        coupon = f"{self.terminal}-{market.token(self._random)}"
+        request = self._request(Service.COUPON, Type.REDEEM, amount, token=coupon)
         self._cancellable = [*self._cancellable[-20:], request]
         return request
 

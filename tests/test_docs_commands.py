@@ -12,7 +12,8 @@ import pytest
 from kessai import main
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "operations").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES += sorted((ROOT / "docs" / "operations").glob("*.md"))
 BY_THE_SCRIPT = ("test", "check")  # the shell script `kessai` answers these itself
 ENDS = re.compile(r"\s#|[|;&>]")  # where a shell's command ends
 

@@ -7,6 +7,7 @@ import click
 from deploy.cli.auditing import audit
 from deploy.cli.cluster import down, handover, init, logs, new_disk, status, up
 from deploy.cli.history import events
+from deploy.cli.lab import lab
 from deploy.cli.sites import site
 
 commands: list[click.Command] = [
@@ -20,4 +21,5 @@ commands: list[click.Command] = [
     site,
     events,
     new_disk,
+    lab,
 ]

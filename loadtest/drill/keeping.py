@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from deploy.lab.processes import Cluster
+from deploy.topology import Topology
 from loadtest import evidence
 from loadtest.drill.catalogue import Drill
 from loadtest.drill.verdict import Course, DrillVerdict
@@ -52,6 +53,7 @@ class Keeper:
     def seal(
         self,
         drill: Drill,
+        topology: Topology,
         verdict: DrillVerdict,
         figures: Figures | None,
         course: Course,
@@ -60,7 +62,7 @@ class Keeper:
         started_at: str,
         seed: int,
     ) -> None:
-        """Write verdict and drill, then the manifest over everything."""
+        """Write verdict, drill and topology, then the manifest over everything."""
         document = {
             "ruling": verdict.ruling,
             "rows": [asdict(row) for row in verdict.rows],
@@ -68,7 +70,8 @@ class Keeper:
             "figures": asdict(figures) if figures else None,
             "course": asdict(course),
         }
-        for name, content in (("verdict.json", document), ("drill.json", drill)):
+        contents = {"verdict.json": document, "drill.json": drill, "topology.json": topology}
+        for name, content in contents.items():
             data = msgspec.json.format(msgspec.json.encode(content), indent=2)
             (self.folder / name).write_bytes(data)
         evidence.seal(

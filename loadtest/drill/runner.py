@@ -254,12 +254,15 @@ class Run:
             steady_ms=self._steady_ms,
             healed_ms=self._healed_ms,
             resumed_ms=resumed_ms,
+            disturbed_from_ms=_finite(self._disturbed[0]),
+            disturbed_to_ms=_finite(self._disturbed[1]),
             unplayed=self._unplayed,
             broken=self._broken,
         )
         verdict = judge(self._drill.limits, figures, course, findings)
         self._keeper.seal(
             self._drill,
+            self._ground.topology,
             verdict,
             figures,
             course,
@@ -275,6 +278,10 @@ class Run:
         if healed_ms is None:
             return None
         return next((at - healed_ms for at in heard_ms if at >= healed_ms), None)
+
+
+def _finite(moment_ms: float) -> float | None:
+    return moment_ms if math.isfinite(moment_ms) else None
 
 
 def _led(lookout: Lookout) -> tuple[str, int]:

@@ -37,7 +37,8 @@ class Row:
 class Course:
     """How the drill went, as the runner saw it. `unplayed`: why it could not be played out.
 
-    `broken`: what the cluster did not do although a step demands it.
+    `broken`: what the cluster did not do although a step demands it. Disturbed: from the first
+    fault to the last steady state; None where there was none, or it never ended.
     """
 
     leader_before: str
@@ -47,6 +48,8 @@ class Course:
     steady_ms: float | None
     healed_ms: float | None
     resumed_ms: float | None
+    disturbed_from_ms: float | None = None
+    disturbed_to_ms: float | None = None
     unplayed: str = ""
     broken: str = ""
 

@@ -57,20 +57,29 @@ def evidence(world: World) -> Evidence:
     )
 
 
-def converged(world: World) -> str:
-    """Why the cluster is not whole again, in words; "" if every node counts and all of them hold
-    one log, committed and applied to its end."""
+def uncounted(world: World) -> str:
+    """Why not every node counts again, in words; "" if all do."""
     configuration, _ = world.configuration()
     if configuration is None:
         return "there is no configuration"
+    for name, node in world.nodes.items():
+        if node.running is None:
+            return f"{name} does not run"
+        if node.running.me not in configuration.members:
+            return f"{node.running.me} does not count"
+    return ""
+
+
+def converged(world: World) -> str:
+    """Why the cluster is not whole again, in words; "" if every node counts and all of them hold
+    one log, committed and applied to its end."""
+    missing = uncounted(world)
+    if missing:
+        return missing
     ends: dict[tuple[int, bytes], str] = {}
     for name, node in world.nodes.items():
-        life = node.running
-        if life is None:
-            return f"{name} does not run"
-        if life.me not in configuration.members:
-            return f"{life.me} does not count"
-        state = life.replica.state
+        assert node.running is not None, "every node counts"
+        state = node.running.replica.state
         if state.applied < state.log.last_index:
             return f"{name} has applied {state.applied} of {state.log.last_index} entries"
         ends.setdefault((state.log.last_index, state.log.last_hash), name)

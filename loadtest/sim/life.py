@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final
 from coordinator.configuration import ReplicaId
 from coordinator.events import ConfigurationSeen, CoordinatorEvent
 from coordinator.session import Session
+from loadtest.sim.calls import result
 from loadtest.sim.coordination.registry import SimRegistry
 from loadtest.sim.eyewitness import see
 from loadtest.sim.ground import CLUSTER, Ground
-from loadtest.sim.happening import Glance, Kind, Step, glance
+from loadtest.sim.happening import Glance, Kind, Step
 from loadtest.sim.loop import VirtualLoop
 from loadtest.sim.observed import Observed, observing
 from loadtest.sim.storage.store import SimStore
@@ -21,7 +22,7 @@ from node.core.messages import Message, Offer
 from node.core.outputs import Event, Output
 from node.driver.snapshots import FetchFailed, Progress
 from node.process import RECORDED
-from node.store import FULL, Recovered, SnapshotFile, StoreRefused
+from node.store import FULL, Recovered, SnapshotFile, StoreFailed, StoreRefused
 from node.works import hand_over, make_replica, make_works
 
 if TYPE_CHECKING:
@@ -95,11 +96,13 @@ class Life:
         store.start(self.driver)
         self.driver.start()
         last = disk.entries[-1].index if disk.entries else disk.base_index
-        loop.create_task(self._join(last))
+        loop.create_task(self._stand(last)).add_done_callback(result)
 
-    async def _join(self, last_index: int) -> None:
+    async def _stand(self, last_index: int) -> None:
+        """Until it leaves; raises what its session, or the driver below it, died of."""
         await self.session.start()
         self.session.publish(last_index, "ready")
+        await self.session.wait()
 
     def _wall_ms(self) -> int:
         return self._ground.wall_ms(self._node.clock_error_ms)
@@ -164,6 +167,8 @@ class Life:
             if cluster_id != self._cluster_id:
                 try:
                     self.store.bind_cluster(cluster_id)
+                except StoreFailed:
+                    return  # the store has told the driver
                 except StoreRefused as problem:
                     self._ground.broken("E1", f"{self.me}: {problem}")
                     return
@@ -193,19 +198,22 @@ class Life:
         meet a leader that has other entries than it has (X4)."""
         if why.startswith("storage failed"):
             return any(words in why for words in _ON_DISK)
-        if why.startswith(_GIVEN_UP):
-            return True
         configuration, _ = self._ground.etcd.configuration()
+        if why.startswith(_GIVEN_UP):
+            return configuration is not None and self.me in configuration.given_up
         counts = configuration is not None and self.me in configuration.members
         return self._node.disk.began_ms < self._ground.promoted_ms and not counts
 
-    def _on_step(self, replica: Observed, input: Input, before: Glance, output: Output) -> None:
+    def _on_step(
+        self, replica: Observed, input: Input, before: Glance, after: Glance, output: Output
+    ) -> None:
         ground, node = self._ground, self._node
-        after = glance(replica)
+        if node.loop is not self._loop:
+            ground.broken("fault in the simulator", f"{self.me} goes on after its end")
         see(ground, node, self.me, replica, input, output)
         ground.timeline.note(
             f"{after.role} {after.promised} {after.commit} {after.applied} {after.last} "
-            f"{len(output.send)} {len(output.persist)}"
+            f"{len(output.send)} {len(output.persist)} {replica.state.log.last_hash.hex()}"
         )
         step = Step(ground.timeline.now, node.name, node.life, input, before, after, output)
         for listener in ground.listeners:

@@ -181,10 +181,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return not self.alive
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Nobody caught it: a defect, unless the process is dead and its remains are swept up."""
+        """Nobody caught it: a defect, unless the process is dead and its remains are swept up.
+
+        Nothing is raised here: whoever sweeps up would not hear of it.
+        """
         if self.alive:
             problem = context.get("exception")
-            raise Defect(f"{self.name}: {context.get('message')}: {problem!r}") from problem
+            defect = Defect(f"{self.name}: {context.get('message')}: {problem!r}")
+            defect.__cause__ = problem
+            self._timeline.fail(defect)
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """See asyncio."""

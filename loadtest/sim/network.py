@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Final, Protocol
 
 from loadtest.sim.happening import Happened, Kind, Listener
 from loadtest.sim.loop import VirtualLoop
@@ -39,9 +39,17 @@ class Manners:
     repeat: float = 0.0
 
 
+HELD: Final = 0.2
+"""The share of the messages sent over a cut link that its sender's machine keeps, and delivers once
+the link is mended, as TCP does; the rest goes with a connection that was given up."""
+
+_HELD_MOST: Final = 12
+
+
 @dataclass(slots=True)
 class Network:
-    """All links. `manners` is for those not named in `special`, `cut` are those that swallow."""
+    """All links. `manners` is for those not named in `special`, `cut` are those that swallow, and
+    `held` is what they will carry once they are mended."""
 
     timeline: Timeline
     dice: Dice
@@ -50,6 +58,7 @@ class Network:
     hosts: dict[str, Host] = field(default_factory=dict)
     cut: set[tuple[str, str]] = field(default_factory=set)
     special: dict[tuple[str, str], Manners] = field(default_factory=dict)
+    held: dict[tuple[str, str], list[tuple[Callable[[], None], str]]] = field(default_factory=dict)
 
     def attach(self, host: Host) -> None:
         """Give a host its address, which is its name."""
@@ -76,12 +85,15 @@ class Network:
         # Drawn in any case, so that a cut link changes nothing of what comes after it is mended.
         lost, late, repeated = draw.random(), draw.random(), draw.random()
         delay = self._delay(draw.random(), late, manners)
-        if link in self.cut or lost < manners.loss:
-            if link not in self.cut:
-                self.tell(Happened(self.timeline.now, Kind.LOST, f"{source}>{target}", what))
-            return
         label = f"{source}>{target} {what}"
         arrive = self._arrival(source, target, receive, refused)
+        if link in self.cut:
+            if not stream and late < HELD and len(self.held.setdefault(link, [])) < _HELD_MOST:
+                self.held[link].append((arrive, label))
+            return
+        if lost < manners.loss:
+            self.tell(Happened(self.timeline.now, Kind.LOST, f"{source}>{target}", what))
+            return
         self.timeline.after(delay, arrive, label)
         if not stream and repeated < manners.repeat:
             again = self._delay(draw.random(), late, manners)
@@ -95,6 +107,8 @@ class Network:
         receive: Callable[[], None],
         refused: Callable[[], None] | None,
     ) -> Callable[[], None]:
+        asking = self.hosts[source].loop
+
         def arrive() -> None:
             if (source, target) in self.cut:
                 return  # it was on its way when the link went
@@ -106,7 +120,9 @@ class Network:
 
         def back() -> None:
             sender = self.hosts[source].loop
-            if sender is not None and refused is not None and self.hosts[target].loop is None:
+            if sender is not asking or sender is None or refused is None:
+                return  # whoever asked is gone: its next life has another connection
+            if self.hosts[target].loop is None:
                 sender.enter(refused)
 
         return arrive
@@ -130,7 +146,11 @@ class Network:
 
     def mend(self, links: Iterable[tuple[str, str]] | None = None, why: str = "all") -> None:
         """These links, or all, carry again."""
-        self.cut.difference_update(list(self.cut) if links is None else links)
+        mended = sorted(self.cut if links is None else self.cut.intersection(links))
+        self.cut.difference_update(mended)
+        for link in mended:
+            for arrive, label in self.held.pop(link, ()):
+                self.timeline.after(self.manners.most_ms, arrive, f"{label} at last")
         self.tell(Happened(self.timeline.now, Kind.MENDED, why))
 
     def worsen(self, links: Iterable[tuple[str, str]], **manners: float) -> None:

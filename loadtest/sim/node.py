@@ -146,7 +146,7 @@ class SimNode:
 
     def wait_for_room(self) -> None:
         """Its disk is full: the process ends, and begins again once there is room."""
-        timeline = self._ground.timeline
+        timeline, life = self._ground.timeline, self.life
 
         def look() -> None:
             if self.disk.is_full:
@@ -155,8 +155,9 @@ class SimNode:
                 self.start()
 
         def end() -> None:
-            self.crash("no room on its disk")
-            look()
+            if self.life == life:
+                self.crash("no room on its disk")
+                look()
 
         timeline.after(50.0, end, f"{self.name} ends for want of room")
 

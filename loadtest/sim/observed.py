@@ -12,29 +12,31 @@ from node.core.inputs import Input
 from node.core.invariants import InvariantBroken, check
 from node.core.outputs import Output
 
-OnStep = Callable[["Observed", Input, Glance, Output], None]
+OnStep = Callable[["Observed", Input, Glance, Glance, Output], None]
 OnBroken = Callable[[str], None]
 
 
 class Observed(Replica):
     """The core's replica, unchanged. `on_step` is called after every step, with a glance at the
-    replica before it; `on_broken` if the step broke one of the replica's own invariants.
+    replica before it and one after; `on_broken` if it broke one of the replica's own invariants.
     """
 
     def __init__(self, *parts: Any, on_step: OnStep, on_broken: OnBroken, **more: Any) -> None:
         super().__init__(*parts, **more)
         self._on_step = on_step
         self._on_broken = on_broken
+        self._seen = glance(self)  # nothing changes between steps
 
     def step(self, input: Input, now: float) -> Output:
         """See `Replica.step`."""
-        before = glance(self)
+        before = self._seen
         output = super().step(input, now)
         try:
-            check(self)
+            check(self, chain=bool(output.persist))
         except InvariantBroken as problem:
             self._on_broken(str(problem))
-        self._on_step(self, input, before, output)
+        after = self._seen = glance(self)
+        self._on_step(self, input, before, after, output)
         return output
 
 

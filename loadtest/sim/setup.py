@@ -60,7 +60,7 @@ class Setup:
     batch_commands: int = 64
     batch_interval_ms: float = 20.0
     safety_ms: float = 20_000.0
-    calm_ms: float = 30_000.0
+    calm_ms: float = 15_000.0
 
     @property
     def nodes(self) -> dict[str, str]:

@@ -41,6 +41,7 @@ class Timeline:
         self._heap: list[tuple[float, int, Event]] = []
         self._order = 0
         self._halted = False
+        self._failure: Exception | None = None
         self._trace = hashlib.blake2b(digest_size=16)
 
     def at(self, when_ms: float, run: Callable[[], None], what: str) -> Event:
@@ -58,7 +59,7 @@ class Timeline:
     def run(self, until_ms: float) -> None:
         """Let everything happen that is due up to `until_ms`; `now` is `until_ms` then.
 
-        An exception of an event ends it, and leaves `now` at that event; so does `halt`.
+        An exception of an event ends it, and leaves `now` at that event; so do `halt` and `fail`.
         """
         heap = self._heap
         while heap and heap[0][0] <= until_ms and not self._halted:
@@ -69,12 +70,19 @@ class Timeline:
             self.events += 1
             self._trace.update(_PACK(when) + event.what.encode())
             event.run()
+        if self._failure is not None:
+            raise self._failure
         if not self._halted:
             self.now = max(self.now, until_ms)
 
     def halt(self) -> None:
         """Nothing happens any more: whoever watches has seen enough."""
         self._halted = True
+
+    def fail(self, failure: Exception) -> None:
+        """The first failure halts the day, and `run` raises it, wherever it came up."""
+        self._failure = self._failure or failure
+        self.halt()
 
     def note(self, what: str) -> None:
         """Put something that came of an event into the trace as well."""

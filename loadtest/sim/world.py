@@ -14,6 +14,7 @@ from loadtest.sim.happening import Happened, Kind, Listener, Told
 from loadtest.sim.network import Host
 from loadtest.sim.node import SimNode
 from loadtest.sim.people.desk import Desk
+from loadtest.sim.people.headquarters import Headquarters
 from loadtest.sim.people.places import SimWatch
 from loadtest.sim.people.terminals import SimTerminal
 from loadtest.sim.setup import Setup
@@ -49,7 +50,8 @@ class World:
         self.terminals = [
             SimTerminal(number, self.ground, self.lines.append) for number in range(setup.terminals)
         ]
-        hosts: list[Host] = [self.desk, *self.watches.values(), *self.terminals]
+        self.headquarters = Headquarters(self.ground, self.lines)
+        hosts: list[Host] = [self.desk, self.headquarters, *self.watches.values(), *self.terminals]
         for host in hosts:
             self.network.attach(host)
 
@@ -62,6 +64,7 @@ class World:
         self.desk.initialise()
         for watch in self.watches.values():
             watch.start()
+        self.headquarters.start()
         for terminal in self.terminals:
             self.timeline.at(_OPENING_MS, terminal.start, f"{terminal.name} is switched on")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from coordinator.configuration import Configuration
+from coordinator.configuration import Configuration, is_write_quorum
 from node.core import reconfigure
 from node.core.progress import Progress
 from node.core.switching import Switching
@@ -36,9 +36,11 @@ def tend(leader: Leader, now: float) -> None:
         names = " ".join(sorted(str(member) for member in gone))
         leader.begin_change(target, f"evict {names}", now)
         return
+    live = leader.live(now)
     for peer in leader.peers.values():
         target = _admission(leader, peer, now)
-        if target is not None:
+        # One whose new quorum does not answer is never covered (S2): perhaps another's is.
+        if target is not None and is_write_quorum(target, live):
             leader.begin_change(target, f"admit {peer.replica}", now)
             return
 

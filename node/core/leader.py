@@ -164,34 +164,34 @@ class Leader:
             moves.go_on(self, "etcd refused the switch of site")
 
     def on_configuration_seen(self, seen: ConfigurationSeen) -> None:
-        """What our change would make of it proves nothing: a leader after us may have made the
-        same, and the answer to our own transaction tells the two apart (S4). Anything else is
-        somebody else's."""
+        """What our change would make of it may be a later leader's, too: its own answer tells (S4).
+        Anything else is somebody else's."""
         change = self.change
         ours = change is not None and change.is_sent and seen.configuration == change.target
         if seen.revision > self.revision and not ours:
             self.deposed = "the configuration was changed by somebody else"
 
-    def missing_quorum(self, now: float) -> str:
-        """Why nothing can be committed just now, in words; "" when a write quorum answers."""
-        live = {self.state.me} | {
+    def live(self, now: float) -> set[ReplicaId]:
+        """The replicas that answer, this one included."""
+        return {self.state.me} | {
             peer.replica
             for peer in self.peers.values()
             if peer.replica is not None and not peer.is_silent(peer.replica, now)
         }
+
+    def missing_quorum(self, now: float) -> str:
+        """Why nothing can be committed just now, in words; "" when a write quorum answers."""
+        live = self.live(now)
+        answering = " ".join(sorted(replica.node for replica in live))
         for configuration in self._configurations():
-            if not is_write_quorum(configuration, live) or (
-                configuration.copies() < configuration.copies_min
-            ):
+            copies = configuration.copies()
+            if not is_write_quorum(configuration, live) or copies < configuration.copies_min:
                 sets = ", ".join(
                     f"{site} {{{' '.join(sorted(m.node for m in members))}}}"
                     for site, members in sorted(configuration.in_sync.items())
                 )
-                answering = " ".join(sorted(replica.node for replica in live))
-                return (
-                    f"no write quorum: in sync {sets}, answering {answering}, "
-                    f"copies_min {configuration.copies_min}"
-                )
+                least = configuration.copies_min
+                return f"no write quorum: in sync {sets}, answering {answering}, copies_min {least}"
         return ""
 
     # -- inside ---------------------------------------------------------------------------------

@@ -61,6 +61,7 @@ class Progress:
         self.round_acked = max(self.round_acked, ack.round)
         if ack.index > self.match:
             self.match = ack.index
+            self.next = max(self.next, ack.index + 1)
             self._reached(ack.index)
             self.proven_round = round_now
             self.advanced_at = now
@@ -148,7 +149,9 @@ class Progress:
             self.state.out.make_snapshot.append(self.node)
 
     def _reached(self, index: int) -> None:
-        if self.wants_snapshot and self.offer is not None and index >= self.offer.index:
+        # A peer that has what it is offered does not answer: what it needs may just be at hand.
+        has_it = self.offer is not None and index >= self.offer.index
+        if self.wants_snapshot and (has_it or self.next > self.state.log.base_index):
             self.wants_snapshot, self.offer = False, None
 
     def check_stall(self, now: float) -> None:
@@ -199,8 +202,9 @@ class Progress:
         """Entries read from disk for this peer: send those it lacks. None: they are pruned."""
         self.loading = False
         if not entries:
-            self.wants_snapshot = True
-            self.tend_snapshot(now)
+            if self.next <= self.state.log.base_index:  # else it has got further meanwhile
+                self.wants_snapshot = True
+                self.tend_snapshot(now)
             return
         if self.probing:
             return

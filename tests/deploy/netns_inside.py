@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 from deploy.lab.netns.enter import enter
 from deploy.lab.netns.network import Network
 from deploy.lab.netns.plan import ROOM
+from deploy.lab.netns.rtnetlink import MAIN_TABLE
 from deploy.topology import DEFAULT, load
 
 AGENT = Path(__file__).with_name("netns_agent.py")
@@ -60,8 +61,8 @@ class Inside:
             self.process.kill()
             self.process.wait()
 
-    def call(self, name: str, *args: str) -> Any:
-        """Call a method of the network."""
+    def call(self, name: str, *args: str | float) -> Any:
+        """Call a method of the network, or look at what it is."""
         return self._tell({"call": name, "args": args})
 
     def probe(self, probes: Sequence[Probe]) -> list[str]:
@@ -75,7 +76,7 @@ class Inside:
         return pid, output
 
     def detour(self) -> None:
-        """Change the sites' routers so that they send to each other through the room."""
+        """Change the sites' hosts so that they send to each other through the room."""
         self._tell({"detour": True})
 
     def _tell(self, what: Any) -> Any:
@@ -125,17 +126,21 @@ def do(network: Network, agents: dict[str, subprocess.Popen[str]], told: dict[st
     """One line of what we are told."""
     if "call" in told:
         answer = getattr(network, told["call"])
-        return answer(*told["args"]) if callable(answer) else dict(answer)
+        if callable(answer):
+            return answer(*told["args"])
+        return dict(answer) if isinstance(answer, Mapping) else list(answer)
     if "run" in told:
         host, *command = told["run"]
         ran = subprocess.Popen(network.launcher(host, command), stdout=subprocess.PIPE, text=True)
         return ran.pid, ran.communicate()[0]
     if "detour" in told:
-        for here, there in (("ra", "rb"), ("rb", "ra")):
-            space = network._spaces[here]
-            net = network.address(there).rpartition(".")[0] + ".0"
-            link = network.plan.link(f"{ROOM}-{here}")
-            space.ask.set_route(net, 24, link.number, network.address(ROOM), network.address(here))
+        for here, there in (("a", "b"), ("b", "a")):
+            for name in network.topology.at(here):
+                net = network.address(network.plan.router(there)).rpartition(".")[0] + ".0"
+                number = network.plan.link(f"{ROOM}-{name}").interface(name)
+                ask = network._wires.spaces[name].ask
+                own, room = network.address(name), network.address(ROOM)
+                ask.set_route((net, 24), 1, MAIN_TABLE, number, room, own)
         return None
     return probed(network, agents, told["probe"])
 

@@ -102,6 +102,10 @@ def test_nothing_is_left_behind(end: Callable[[Inside], None], status: int) -> N
         assert len(mine) == len(made.ready) + 1
         # One that nobody waits for, on a host, and deaf to all that can be refused.
         made.run("a1", "sh", "-c", "trap '' TERM HUP INT; setsid sleep 600 >/dev/null 2>&1 &")
+        # Faults with programs and rules of their own, which nobody ends either.
+        made.call("delay", "ra-rb", 50)
+        made.call("lossy", "a", 1, 0.5)
+        made.call("cut", "room-a2")
         assert users_of(mine)
         end(made)
         assert made.process.wait(LIMIT_S) == status
@@ -128,6 +132,18 @@ def test_a_second_network_can_follow_the_first() -> None:
     )
     done = run([sys.executable, "-c", code])
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_network_stands_at_once() -> None:
+    code = (
+        "from deploy.lab.netns.enter import enter; enter()\n"
+        "import time\n"
+        "from deploy.lab.netns.network import Network\n"
+        "from deploy.topology import DEFAULT, load\n"
+        "began = time.monotonic()\n"
+        "with Network(load(DEFAULT)): print(time.monotonic() - began)\n"
+    )
+    assert float(run([sys.executable, "-c", code]).stdout) < 3.0  # a busy machine: 0.2
 
 
 def test_the_command_line_begins_anew_once() -> None:

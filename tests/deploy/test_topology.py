@@ -208,3 +208,11 @@ def test_hosts_in_network_namespaces_have_addresses_of_their_own(tmp_path: Path,
     path = tmp_path / "apart.toml"
     path.write_text(two.replace("127.0.0.1:7101", "198.18.1.11:7101").replace("7102", "7101"))
     assert topology.load(path).nodes[0].terminals == "198.18.1.11:7101"
+
+
+def test_the_switches_of_a_site(tmp_path: Path, two: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(two.replace("switches = 2\n", "", 1).replace("switches = 2", "switches = 1"))
+    assert [site.switches for site in topology.load(path).sites] == [2, 1]
+    words = refusal(tmp_path, two.replace("switches = 2", "switches = 3", 1))
+    assert words == "sites[0].switches: expected 1 or 2 network switches, not 3"

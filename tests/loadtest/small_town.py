@@ -21,11 +21,13 @@ from loadtest.request import Call, Request
 from loadtest.traffic import Till
 from loadtest.wire import Word, decode, encode
 from node.core.messages import GENESIS_HASH, Entry, chain_hash
+from node.engine import Current
 from node.ledger.admission import Refusal, admit
 from node.ledger.audit import digest
 from node.ledger.book import apply
 from node.ledger.commands import Command, Receipt, encode_batch
 from node.ledger.memory import MemoryStorage
+from node.ledger.queries import inquire
 from node.rpc import wire as front
 from node.store.export import lines
 from node.store.snapshot import Snapshot
@@ -149,7 +151,8 @@ def _answer(town: Town, request: Request) -> Word:
     if isinstance(message, pb.InterimRequest):
         return decode(pb.InterimReply())
     if isinstance(message, pb.InquireRequest):
-        return decode(pb.InquireReply())
+        found = inquire(town.storage, message.idempotency_key)
+        return decode(front.inquire_reply(Current(found, len(town.entries))))
     command = (
         front.close_command(message)
         if isinstance(message, pb.CloseRequest)

@@ -233,6 +233,69 @@ def test_a_repeat_answered_as_new_is_a_wrong_replay(folder: Path) -> None:
     assert "answered as new 2 times" in " ".join(found.problems)
 
 
+# --- stale_read -----------------------------------------------------------------------------------
+
+
+def inquired(town: Path) -> tuple[str, Json]:
+    """An inquiry that found what its terminal had been told of before: its ask, and that answer."""
+    lines = [json.loads(line) for line in (town / "history-0.ndjson").read_text().splitlines()]
+    heard = [line for line in lines if line["kind"] == "heard"]
+    told = {line["key"]: line for line in heard if line["result"] in ("ok", "declined")}
+    for line in heard:
+        reply = line.get("reply")
+        if line["result"] == "read" and reply and reply["key"] in told:
+            return line["ask"], told[reply["key"]]
+    raise AssertionError("nobody inquired")
+
+
+def test_what_was_heard_and_then_not_found_is_a_stale_read(folder: Path) -> None:
+    ask_, told = inquired(folder)
+
+    def forget(line: Json) -> Json:
+        if line["kind"] == "heard" and line["ask"] == ask_:
+            del line["reply"]
+        return line
+
+    found = judged(alter(folder, "history-0.ndjson", forget))["stale_read"]
+    assert found.verdict is Verdict.FAIL
+    assert told["key"] in found.problems[0]
+    assert found.affected == 1
+
+
+def test_what_was_not_heard_before_the_question_was_sent_may_be_denied(folder: Path) -> None:
+    ask_, _ = inquired(folder)
+
+    def early(line: Json) -> Json:
+        if line["kind"] == "heard" and line["ask"] == ask_:
+            del line["reply"]
+            return line | {"sent_ms": 0.0}
+        return line
+
+    found = judged(alter(folder, "history-0.ndjson", early))["stale_read"]
+    assert found.verdict is Verdict.PASS
+
+
+def test_a_refusal_for_want_of_an_original_that_was_heard_is_a_stale_read(folder: Path) -> None:
+    lines = [json.loads(line) for line in (folder / "history-0.ndjson").read_text().splitlines()]
+    follows = {
+        line["ask"]: line["request"]["original_key"]
+        for line in lines
+        if line["kind"] == "intent" and line["request"].get("original_key")
+    }
+    changed: list[str] = []
+
+    def refuse(line: Json) -> Json:
+        if line["kind"] == "heard" and line["ask"] in follows and not changed:
+            changed.append(follows[line["ask"]])
+            del line["reply"]
+            return line | {"result": "refused", "code": "NOT_FOUND"}
+        return line
+
+    found = judged(alter(folder, "history-0.ndjson", refuse))["stale_read"]
+    assert found.verdict is Verdict.FAIL
+    assert changed[0] in found.problems[0]
+
+
 # --- conservation ---------------------------------------------------------------------------------
 
 
@@ -530,7 +593,8 @@ def test_no_ledger_in_sync_is_unknown(folder: Path) -> None:
     path = folder / evidence.REPLICAS
     path.write_text(path.read_text().replace('"in_sync": true', '"in_sync": false'))
     found = judged(evidence.read(folder))
-    assert {found[name].verdict for name in PANEL if name != "divergence"} == {Verdict.UNKNOWN}
+    needing = PANEL.keys() - {"divergence", "stale_read"}  # what was heard is enough for the latter
+    assert {found[name].verdict for name in needing} == {Verdict.UNKNOWN}
 
 
 # --- the folder -----------------------------------------------------------------------------------

@@ -1,13 +1,8 @@
-"""pay, inquire and load as a person types them, against a centre in memory."""
+"""pay and inquire as a person types them, against a centre in memory."""
 
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,7 +60,6 @@ class Counter:
 @pytest.fixture
 def counter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter]:
     monkeypatch.setattr(loadtest.counter, "HOME", tmp_path)
-    monkeypatch.setattr(loadtest.cli, "HOME", tmp_path)
     with FakeCentre() as centre:
         yield Counter(centre, tmp_path)
 
@@ -137,48 +131,6 @@ def test_inquiring_finds_what_was_settled_and_says_what_was_not(counter: Counter
     absent = counter.run("inquire", "T9.20261123.000001.0200")
     assert absent.exit_code == 1
     assert "is not in the ledger" in absent.output
-
-
-def test_load_tells_of_every_second_and_judges_itself(counter: Counter) -> None:
-    asked = ("--rate", "60", "--terminals", "20", "--duration", "2.5")
-    done = counter.run("load", *asked)
-    assert done.exit_code == 0, done.output
-    assert "1 s" in done.output
-    assert "0 unknown, 0 not served" in done.output
-    assert len(counter.centre.ledger) > 80
-
-
-def test_the_web_page_is_one_process_so_that_nothing_outlives_it(counter: Counter) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    code = (
-        "import sys; from pathlib import Path; import loadtest.cli as cli; "
-        "cli.HOME = Path(sys.argv[1]); cli.load(sys.argv[2:])"
-    )
-    arguments = ["--topology", str(counter.topology), "--web", "--web-port", str(port)]
-    command = [sys.executable, "-c", code, str(counter.home), *arguments]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as page:
-        try:
-            assert answers(port, within_s=30), "the page never came up"
-            page.terminate()
-            page.wait(timeout=20)
-        finally:
-            page.kill()
-    assert not answers(port, within_s=0.0), "something still serves the page"
-
-
-def answers(port: int, within_s: float) -> bool:
-    """Does anything answer HTTP on this port, tried at least once?"""
-    end = time.monotonic() + within_s
-    while True:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2) as reply:
-                return bool(reply.status == 200)
-        except OSError:
-            if time.monotonic() >= end:
-                return False
-            time.sleep(0.1)
 
 
 def test_drills_are_listed_and_an_unknown_one_is_refused() -> None:

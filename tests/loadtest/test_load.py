@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from loadtest import history_file
 from loadtest.generator import Generator, GeneratorFailed
 from loadtest.history import History, Result
 from loadtest.load_plan import LoadPlan, Progress, quantile
+from loadtest.locust_command import Crew
 from loadtest.measure import measure
 from tests.loadtest.fake_centre import FakeCentre
 
@@ -157,6 +159,57 @@ def test_it_ends_when_its_starter_is_killed(centre: FakeCentre, tmp_path: Path) 
     with contextlib.suppress(psutil.NoSuchProcess):
         psutil.Process(int(done.stdout)).wait(timeout=30)
     assert [mark.name for mark in read(load).marks][-1] == "drained"
+
+
+def test_a_worker_that_dies_ends_the_run(centre: FakeCentre, tmp_path: Path) -> None:
+    """Less load than was asked for is not judged; nobody is left behind."""
+    load = msgspec.structs.replace(plan(centre, tmp_path), processes=2)
+    listener, port = Listener(), free_port()
+    crew = Crew(here=2, port=port)
+    with Generator(load, tmp_path, listener, crew=crew) as running:
+        listener.wait_for(heard=60)
+        (victim, *_) = (each for each in commands(port) if "--worker" in each.cmdline())
+        victim.kill()
+        with pytest.raises(GeneratorFailed, match="do not answer any more"):
+            running.wait()
+    assert not commands(port)
+
+
+def test_workers_end_when_their_starter_is_killed(centre: FakeCentre, tmp_path: Path) -> None:
+    code = (
+        "import sys, os, signal, threading; from pathlib import Path;"
+        "from loadtest.generator import Generator; from loadtest.load_plan import load_plan;"
+        "from loadtest.locust_command import Crew;"
+        "seen = threading.Event();"
+        "g = Generator(load_plan(Path(sys.argv[1])), Path(sys.argv[2]),"
+        " lambda p: p.heard and seen.set(), crew=Crew(here=2, port=int(sys.argv[3])));"
+        "seen.wait(60); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    load = msgspec.structs.replace(plan(centre, tmp_path, drain_s=1.0), processes=2)
+    (tmp_path / "plan.json").write_bytes(msgspec.json.encode(load))
+    port = free_port()
+    arguments = [str(tmp_path / "plan.json"), str(tmp_path), str(port)]
+    subprocess.run([sys.executable, "-c", code, *arguments], check=False)
+    _, alive = psutil.wait_procs(commands(port), timeout=40)
+    assert not alive
+    histories = sorted(tmp_path.glob("history-load-*.ndjson"))
+    ends = [history_file.read([each]).marks[-1].name for each in histories]
+    assert ends == ["drained", "drained"]
+
+
+def commands(port: int) -> list[psutil.Process]:
+    """The locust processes that meet at this port, wherever in the tree they are."""
+    return [
+        each
+        for each in psutil.process_iter(["cmdline"])
+        if {"locust", str(port)} <= set(each.info["cmdline"] or ())
+    ]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def test_a_generator_that_cannot_start_says_why(centre: FakeCentre, tmp_path: Path) -> None:

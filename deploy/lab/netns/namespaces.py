@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from deploy.lab.netns import syscalls
+from deploy.lab.netns.nftables import Nftables
 from deploy.lab.netns.rtnetlink import LOOPBACK, Rtnetlink
 
 T = TypeVar("T")
@@ -26,15 +27,21 @@ _SETTINGS: Final = {
     "ipv4/conf/default/rp_filter": "0",
     "ipv4/conf/all/send_redirects": "0",
     "ipv4/conf/default/send_redirects": "0",
+    # A way whose cable has nobody at its other end is none: the next one is taken, also in the
+    # moment in which only one of the two ends is off.
+    "ipv4/conf/all/ignore_routes_with_linkdown": "1",
+    "ipv4/conf/default/ignore_routes_with_linkdown": "1",
 }
 
 
 class Namespace:
-    """One host's namespace. `file` is open on it; `ask` speaks to its network."""
+    """One host's namespace. `file` is open on it; `ask` speaks to its routing, `filter` to what
+    looks at its packets (None if the kernel has no such thing)."""
 
-    def __init__(self, file: int, ask: Rtnetlink) -> None:
+    def __init__(self, file: int, ask: Rtnetlink, filter: Nftables | None) -> None:
         self.file = file
         self.ask = ask
+        self.filter = filter
 
     def path(self) -> str:
         """Where other processes of our process namespace can open it, while we live."""
@@ -43,6 +50,8 @@ class Namespace:
     def close(self) -> None:
         """Let it go; it ends with the last program in it."""
         self.ask.close()
+        if self.filter is not None:
+            self.filter.close()
         os.close(self.file)
 
 
@@ -86,4 +95,8 @@ def _prepared(forwards: bool) -> Namespace:
     except BaseException:
         os.close(file)
         raise
-    return Namespace(file, ask)
+    try:
+        packets = Nftables()
+    except OSError:
+        packets = None  # whoever needs it will say so
+    return Namespace(file, ask, packets)

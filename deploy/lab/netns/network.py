@@ -1,30 +1,31 @@
-"""A topology's network: built, cut and restored while programs run in it.
+"""A topology's network: built, harmed and mended while programs run in it.
 
 A cut link is a `black-hole` by default: what is sent over it vanishes without a word, both ways, as
-with a host that has lost its power. `unreachable` takes the link down: its routers say at once that
-there is no way (to a sender who goes on asking, once a second: Linux limits it). Connections live
-through a cut that is shorter than their patience.
+with a host that has lost its power. `unreachable` takes the link down: its ends see that, and take
+another way if they have one; if not, they say at once that there is none (to a sender who goes on
+asking, once a second: Linux limits it). Connections live through a cut that is shorter than their
+patience.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from types import TracebackType
-from typing import Final, Literal
+from typing import Literal
 
-from deploy.lab.netns import namespaces
+from deploy.lab.netns.delays import Means
 from deploy.lab.netns.enter import inside
-from deploy.lab.netns.namespaces import Namespace
-from deploy.lab.netns.plan import ROOM, TERMINALS, Link, plan
-from deploy.lab.netns.rtnetlink import LOOPBACK
+from deploy.lab.netns.harm import Down, Harm, LosePart, Slow, State, Swallow, together
+from deploy.lab.netns.plan import ROOM, TERMINALS, plan
+from deploy.lab.netns.ways import Link
+from deploy.lab.netns.wires import Wires
 from deploy.topology import Topology
 
 Flavour = Literal["black-hole", "unreachable"]
-
-_CUT_PRIORITY: Final = 10  # before the rule by which packets for ourselves are ours
 
 
 class NetworkError(RuntimeError):
@@ -35,13 +36,15 @@ class Network:
     """The network of `topology`, as a context: it stands between enter and exit.
 
     Only inside of the private ground (`enter.enter`), and one at a time: the process that builds it
-    is its room. Usable from any thread. Names that are not in the network raise `PlanError`.
+    is its room. Usable from any thread. Names that are not in the network raise `PlanError`; what
+    this kernel cannot do raises `NetworkError`. Every fault lasts until its opposite or `heal`; one
+    that is asked for again is the same one, as it is asked for now.
     """
 
     def __init__(self, topology: Topology) -> None:
         self.plan = plan(topology)
-        self._spaces: dict[str, Namespace] = {}
-        self._reasons: dict[Link, dict[str, Flavour]] = {link: {} for link in self.plan.links}
+        self._wires = Wires(self.plan)
+        self._faults: dict[str, tuple[Harm, ...]] = {}
         self._lock = threading.Lock()
         self._stack = ExitStack()
 
@@ -51,11 +54,23 @@ class Network:
         return self.plan.topology
 
     @property
-    def cuts(self) -> Mapping[str, Flavour]:
-        """The links that are cut now, and how."""
+    def faults(self) -> tuple[str, ...]:
+        """What is wrong now, in words, the oldest first."""
         with self._lock:
-            now = {link.name: _flavour(reasons) for link, reasons in self._reasons.items()}
-        return {name: flavour for name, flavour in now.items() if flavour is not None}
+            return tuple(self._faults)
+
+    @property
+    def cuts(self) -> Mapping[str, Flavour]:
+        """The links over which nothing passes now, either way, and how they are cut."""
+        with self._lock:
+            now = self._state()
+        found: dict[str, Flavour] = {}
+        for link in self.plan.links:
+            if link in now.down:
+                found[link.name] = "unreachable"
+            elif now.swallowing.issuperset(_swallowed(link)):
+                found[link.name] = "black-hole"
+        return found
 
     def __enter__(self) -> Network:
         if not inside():
@@ -64,8 +79,9 @@ class Network:
                 "call deploy.lab.netns.enter.enter() first"
             )
         with ExitStack() as stack:
+            stack.callback(self._faults.clear)
             try:
-                self._build(stack)
+                self._wires.lay(stack)
             except OSError as problem:
                 raise NetworkError(f"the network cannot be built: {problem}") from problem
             self._stack = stack.pop_all()
@@ -84,30 +100,111 @@ class Network:
         the topology's nodes, etcd members and coordinators, and `terminals`. Needs us alive."""
         if self.plan.host(host).name == ROOM:
             return list(command)
-        nsenter = shutil.which("nsenter")
-        if nsenter is None or host not in self._spaces:
+        nsenter, spaces = shutil.which("nsenter"), self._wires.spaces
+        if nsenter is None or host not in spaces:
             raise NetworkError(f"nothing runs on {host}: no nsenter on PATH, or no network built")
-        return [nsenter, f"--net={self._spaces[host].path()}", "--", *command]
+        return [nsenter, f"--net={spaces[host].path()}", "--", *command]
 
-    def address(self, host: str) -> str:
-        """The address of a host."""
+    def address(self, host: str, switch: int = 0) -> str:
+        """The address of a host; with a number, the one that is reached over the switches of that
+        number alone, and from a site's hosts only by them."""
+        if switch:
+            self.plan.port(host, switch)
+            return self.plan.host(host).pinned[switch - 1]
         return self.plan.host(host).address
 
+    # Links
+
     def cut(self, link: str, flavour: Flavour = "black-hole") -> None:
-        """Cut a link, such as `ra-rb` between the sites or `a1-ra` to one host, until `restore`."""
-        self._mark([self.plan.link(link)], "cut", flavour)
+        """Cut a link, such as `ra-rb` between the sites or `a1-sa1` to one, until `restore`."""
+        found = self.plan.link(link)
+        self._do(f"{found.name} cut", *_cut(found, flavour))
+
+    def one_way(self, link: str) -> None:
+        """Let vanish what goes from the first to the second of a link's hosts, as they are named
+        here (`rb-ra` is the other direction of `ra-rb`), until `restore`."""
+        found = self.plan.link(link)
+        end = found.ends[1] if link == found.name else found.ends[0]
+        self._do(f"nothing from {found.far(end)} to {end}", Swallow(found, end))
+
+    def lossy_link(self, link: str, share: float) -> None:
+        """Let a `share` (0 to 1) of what goes over a link vanish, each way, until `restore`."""
+        found = self.plan.link(link)
+        _check_share(share)
+        self._do(f"{found.name} loses packets", *(LosePart(e, found, share) for e in found.ends))
+
+    def delay(self, link: str, milliseconds: float) -> Means:
+        """Let packets take that much longer over a link, each way, until `restore`. Returns what
+        makes them wait."""
+        found = self.plan.link(link)
+        if not (milliseconds > 0 and math.isfinite(milliseconds)):
+            raise ValueError(f"expected more than 0 milliseconds, not {milliseconds}")
+        self._do(f"{found.name} slow", Slow(found, milliseconds))
+        return self._wires.means(found)
 
     def restore(self, link: str) -> None:
-        """Undo `cut`; a link that is cut for another reason too stays cut until that is over."""
-        self._mark([self.plan.link(link)], "cut", None)
+        """Undo `cut`, `one_way`, `lossy_link` and `delay` of a link; one that is harmed by another
+        fault too stays so until that is over."""
+        found = self.plan.link(link)
+        one, other = found.ends
+        own = [f"{found.name} {what}" for what in ("cut", "loses packets", "slow")]
+        self._undo(*own, f"nothing from {one} to {other}", f"nothing from {other} to {one}")
+
+    # Switches
+
+    def switch_down(self, site: str, number: int) -> None:
+        """Take the power from one of a site's switches (they count from 1): all its links are
+        down, until `switch_up`."""
+        name = self.plan.switch(site, number)
+        self._do(f"{name} down", *map(Down, self.plan.at(name)))
+
+    def switch_up(self, site: str, number: int) -> None:
+        """Undo `switch_down`."""
+        self._undo(f"{self.plan.switch(site, number)} down")
+
+    def switches_down(self, site: str) -> None:
+        """Take the power from all switches of a site at one moment, until `switches_up`."""
+        self.plan.switch(site, 1)
+        links = {link for name in self.plan.switches[site] for link in self.plan.at(name)}
+        self._do(f"all switches of {site} down", *map(Down, links))
+
+    def switches_up(self, site: str) -> None:
+        """Undo `switches_down`; one that `switch_down` took stays down."""
+        self.plan.switch(site, 1)
+        self._undo(f"all switches of {site} down")
+
+    def port_down(self, host: str, number: int) -> None:
+        """Take the link between a host and its site's switch of that number down, until
+        `port_up`."""
+        link = self.plan.port(host, number)
+        self._do(f"port {link.name} down", Down(link))
+
+    def port_up(self, host: str, number: int) -> None:
+        """Undo `port_down`."""
+        self._undo(f"port {self.plan.port(host, number).name} down")
+
+    def lossy(self, site: str, number: int, share: float) -> None:
+        """Let a switch lose a `share` (0 to 1) of the packets that come to it, until `lossless`.
+        Its links stay up, so nothing takes another way."""
+        name = self.plan.switch(site, number)
+        _check_share(share)
+        self._do(f"{name} loses packets", LosePart(name, None, share))
+
+    def lossless(self, site: str, number: int) -> None:
+        """Undo `lossy`."""
+        self._undo(f"{self.plan.switch(site, number)} loses packets")
+
+    # Places
 
     def isolate(self, site: str, flavour: Flavour = "black-hole") -> None:
         """Cut a place off from everything but the room, until `rejoin`. Inside, all goes on."""
-        self._mark(self.plan.outward(site), f"isolate {site}", flavour)
+        links = self.plan.outward(site)
+        self._do(f"{site} isolated", *(harm for link in links for harm in _cut(link, flavour)))
 
     def rejoin(self, site: str) -> None:
         """Undo `isolate`."""
-        self._mark(self.plan.outward(site), f"isolate {site}", None)
+        self.plan.router(site)
+        self._undo(f"{site} isolated")
 
     def cut_terminals(self, site: str, flavour: Flavour = "black-hole") -> None:
         """Cut the link between a site and the terminals, until `restore_terminals`."""
@@ -118,104 +215,49 @@ class Network:
         self.restore(self._to_terminals(site))
 
     def heal(self) -> None:
-        """Undo every cut and isolation."""
+        """Undo every fault."""
         with self._lock:
-            for link, reasons in self._reasons.items():
-                self._change(link, dict.fromkeys(reasons))
+            self._settle({})
+
+    # How
 
     def _to_terminals(self, site: str) -> str:
         return f"{self.plan.router(site)}-{self.plan.router(TERMINALS)}"
 
-    def _mark(self, links: Sequence[Link], reason: str, flavour: Flavour | None) -> None:
-        with self._lock:
-            for link in links:
-                self._change(link, {reason: flavour})
+    def _state(self) -> State:
+        return together(harm for harms in self._faults.values() for harm in harms)
 
-    def _change(self, link: Link, changes: Mapping[str, Flavour | None]) -> None:
-        """Note who wants the link cut, or no longer, and do what follows from all of them."""
-        if not self._spaces:
-            raise NetworkError(f"{link.name} cannot be cut or restored: the network is not built")
-        reasons = self._reasons[link]
-        before = _flavour(reasons)
-        for reason, flavour in changes.items():
-            if flavour is None:
-                reasons.pop(reason, None)
-            else:
-                reasons[reason] = flavour
-        after = _flavour(reasons)
-        if after == before:
-            return
+    def _do(self, words: str, *harms: Harm) -> None:
+        with self._lock:
+            self._settle({**self._faults, words: harms})
+
+    def _undo(self, *words: str) -> None:
+        with self._lock:
+            self._settle({key: found for key, found in self._faults.items() if key not in words})
+
+    def _settle(self, faults: dict[str, tuple[Harm, ...]]) -> None:
+        """Make these all that is wrong, or leave it as it was and raise `NetworkError`."""
+        if not self._wires.spaces:
+            raise NetworkError("nothing can be cut or restored: the network is not built")
+        before, self._faults = self._faults, faults
         try:
-            # The new cut before the old one ends: nothing slips through in between.
-            for flavour, present in ((after, True), (before, False)):
-                if flavour == "black-hole":
-                    self._black_hole(link, present)
-                elif flavour == "unreachable":
-                    self._unreachable(link, present)
+            self._wires.settle(self._state())
         except OSError as problem:
-            raise NetworkError(f"{link.name}: {problem}") from problem
-
-    def _black_hole(self, link: Link, present: bool) -> None:
-        for end in link.ends:
-            self._spaces[end].ask.set_black_hole(_CUT_PRIORITY, link.number, present=present)
-
-    def _unreachable(self, link: Link, present: bool) -> None:
-        for end in link.ends:
-            self._spaces[end].ask.set_up(link.number, not present)
-        if not present:
-            self._route(link)
-
-    # Building
-
-    def _build(self, stack: ExitStack) -> None:
-        stack.callback(self._forget)
-        for host in self.plan.hosts.values():
-            own = host.name == ROOM
-            space = namespaces.own() if own else namespaces.make(forwards=host.forwards)
-            stack.callback(space.close)
-            self._spaces[host.name] = space
-            space.ask.add_address(LOOPBACK, host.address)
-            if own:
-                stack.callback(space.ask.delete_address, LOOPBACK, host.address)
-        for link in self.plan.links:
-            near, far = (self._spaces[end] for end in link.ends)
-            near.ask.add_cable(link.number, _mac(link, 0), _mac(link, 1), far.file)
-            if ROOM in link.ends:  # ours stays, and is left as it was; the others go with theirs
-                stack.callback(_take_away, near, link)
-            for space in (near, far):
-                space.ask.set_up(link.number, True)
-            self._route(link)
-
-    def _route(self, link: Link) -> None:
-        """Neighbours and routes of a link that has just come up."""
-        for number, end in enumerate(link.ends):
-            ask = self._spaces[end].ask
-            other = self.plan.host(link.far(end)).address
-            ask.set_neighbour(link.number, other, _mac(link, 1 - number))
-            for route in self.plan.routes:
-                if route.link == link and route.host == end:
-                    own = self.plan.host(end).address
-                    ask.set_route(route.to, route.length, link.number, other, own)
-
-    def _forget(self) -> None:
-        with self._lock:
-            self._spaces.clear()
-            for reasons in self._reasons.values():
-                reasons.clear()
+            self._faults = before
+            with suppress(OSError):
+                self._wires.settle(self._state())
+            new = ", ".join(key for key in faults if key not in before) or "mending"
+            raise NetworkError(f"{new}: {problem}") from problem
 
 
-def _flavour(reasons: Mapping[str, Flavour]) -> Flavour | None:
-    """How a link is cut: a link that is down for anybody is down for all."""
-    if not reasons:
-        return None
-    return "unreachable" if "unreachable" in reasons.values() else "black-hole"
+def _cut(link: Link, flavour: Flavour) -> tuple[Harm, ...]:
+    return (Down(link),) if flavour == "unreachable" else _swallowed(link)
 
 
-def _take_away(space: Namespace, link: Link) -> None:
-    with suppress(OSError):  # already gone with the host at its other end
-        space.ask.delete_cable(link.number)
+def _swallowed(link: Link) -> tuple[Swallow, ...]:
+    return tuple(Swallow(link, end) for end in link.ends)
 
 
-def _mac(link: Link, end: int) -> bytes:
-    """An address that no vendor gives out, unique in the network."""
-    return b"\x02\x4b\x00" + bytes([end]) + link.number.to_bytes(2, "big")
+def _check_share(share: float) -> None:
+    if not 0 < share <= 1:
+        raise ValueError(f"expected a share of more than 0 and at most 1, not {share}")

@@ -1,7 +1,10 @@
-"""Which hosts, links and routes the network of a topology is made of. Nothing is done here.
+"""Which hosts and links the network of a topology is made of, and their addresses. Nothing is done
+here; which way packets take over the links is in ways.py.
 
-Every place has a /24 of its own: its hosts count from 1, its router is 254. All addresses are /32
-on the host's loopback interface, so a host keeps its address when a link of it is taken away.
+Every place has a /24 of its own: its hosts count from 1, its router is 254, a site's switches 253
+and 252. A site's hosts have another address for each switch, in a /24 that is 64 higher. All
+addresses are /32 on the host's loopback interface, so a host keeps them when a link of it is taken
+away.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from typing import Final
 import msgspec
 
 from deploy.addresses import split
+from deploy.lab.netns.ways import Host, Link, Route, Wiring, pinned_net, routes
 from deploy.topology import Topology
 
 ROOM: Final = "room"
@@ -32,52 +36,14 @@ class PlanError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
-    """A network namespace with one address; a router forwards what is not for itself."""
-
-    name: str
-    address: str
-    forwards: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A cable between two hosts; `number` is unique in the network, also as an
-    interface's."""
-
-    number: int
-    ends: tuple[str, str]
-
-    @property
-    def name(self) -> str:
-        """Both hosts' names, such as `ra-rb`."""
-        return "-".join(self.ends)
-
-    def far(self, host: str) -> str:
-        """The host at the other end. Raises `KeyError` for a host that is at neither."""
-        if host not in self.ends:
-            raise KeyError(host)
-        return self.ends[1] if self.ends[0] == host else self.ends[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """What `host` sends to addresses that begin like `to` (`length` bits) goes over `link`."""
-
-    host: str
-    to: str
-    length: int
-    link: Link
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
     """The whole network. `topology` is the one that was asked for, with the network's addresses;
-    `routers` has the router of each place."""
+    `routers` has the router of each place, `switches` those of each site."""
 
     topology: Topology
     hosts: Mapping[str, Host]
     routers: Mapping[str, str]
+    switches: Mapping[str, tuple[str, ...]]
     links: tuple[Link, ...]
     routes: tuple[Route, ...]
 
@@ -104,11 +70,36 @@ class Plan:
             raise PlanError(f"no place {place!r} in this network; expected one of {known}")
         return self.routers[place]
 
+    def switch(self, site: str, number: int) -> str:
+        """The name of a site's switch; they count from 1. Raises `PlanError`."""
+        if site not in self.switches:
+            known = ", ".join(self.switches)
+            raise PlanError(f"no switches at {site!r} in this network; expected one of {known}")
+        own = self.switches[site]
+        if not 1 <= number <= len(own):
+            raise PlanError(
+                f"no switch {number} at site {site!r}; expected one of 1 to {len(own)}: "
+                f"{', '.join(own)}"
+            )
+        return own[number - 1]
+
+    def port(self, host: str, number: int) -> Link:
+        """The link between a host and its site's switch of that number. Raises `PlanError`."""
+        self.host(host)
+        site = next((each for each in self.switches if host in self.topology.at(each)), None)
+        if site is None:
+            raise PlanError(f"{host!r} is on no switch: only the hosts of a site are")
+        return self.link(f"{host}-{self.switch(site, number)}")
+
+    def at(self, host: str) -> tuple[Link, ...]:
+        """All links of a host."""
+        return tuple(link for link in self.links if host in link.ends)
+
     def outward(self, place: str) -> tuple[Link, ...]:
-        """The links of a place's router to other places' routers: not its hosts, not the room."""
+        """The links of a place's router to other places' routers: not those within."""
         routers = set(self.routers.values())
         own = self.router(place)
-        return tuple(link for link in self.links if own in link.ends and link.far(own) in routers)
+        return tuple(link for link in self.at(own) if link.far(own) in routers)
 
 
 def plan(topology: Topology) -> Plan:
@@ -119,37 +110,67 @@ def plan(topology: Topology) -> Plan:
         raise PlanError(f"a place cannot be called {TERMINALS!r}: that is where the terminals are")
     places[TERMINALS] = (TERMINALS,)
     routers = {place: f"r{_SHORT.get(place, place)}" for place in places}
+    switches = {
+        site.name: tuple(f"s{site.name}{number + 1}" for number in range(site.switches))
+        for site in topology.sites
+    }
     nets = {place: f"198.18.{number}" for number, place in enumerate(places, 1)}
-    room = Host(ROOM, f"198.18.{len(places) + 1}.1")
 
     hosts: dict[str, Host] = {}
-    for host in (room, *_hosts(places, routers, nets)):
+    room = Host(ROOM, f"198.18.{len(places) + 1}.1")
+    for place, names in places.items():
+        if len(names) > _HOSTS_MAX:
+            raise PlanError(f"{len(names)} hosts at {place}; at most {_HOSTS_MAX} have addresses")
+    for host in (room, *_hosts(places, routers, switches, nets)):
         if host.name in hosts:
             raise PlanError(f"two hosts of the network would be called {host.name!r}; rename one")
         hosts[host.name] = host
 
-    pairs = [(name, routers[place]) for place, names in places.items() for name in names]
-    pairs += list(_between(topology, routers))
-    pairs += [(ROOM, router) for router in routers.values()]
+    pairs = (
+        *_within(places, routers, switches),
+        *_between(topology, routers),
+        *((ROOM, name) for names in places.values() for name in names),
+    )
     links = tuple(Link(number, pair) for number, pair in enumerate(pairs, _FIRST_LINK))
+    wiring = Wiring(hosts, links, places, routers, switches, nets, ROOM)
     return Plan(
         topology=_readdressed(topology, hosts),
         hosts=hosts,
         routers=routers,
+        switches=switches,
         links=links,
-        routes=tuple(_routes(links, hosts, {routers[place]: net for place, net in nets.items()})),
+        routes=tuple(routes(wiring)),
     )
 
 
 def _hosts(
-    places: Mapping[str, tuple[str, ...]], routers: Mapping[str, str], nets: Mapping[str, str]
+    places: Mapping[str, tuple[str, ...]],
+    routers: Mapping[str, str],
+    switches: Mapping[str, tuple[str, ...]],
+    nets: Mapping[str, str],
 ) -> Iterator[Host]:
     for place, names in places.items():
-        if len(names) > _HOSTS_MAX:
-            raise PlanError(f"{len(names)} hosts at {place}; at most {_HOSTS_MAX} have addresses")
-        yield Host(routers[place], f"{nets[place]}.254", forwards=True)
+        forwarding = (routers[place], *switches.get(place, ()))
+        for number, name in enumerate(forwarding):
+            yield Host(name, f"{nets[place]}.{254 - number}", forwards=True)
+        pinned = [pinned_net(nets[place], each + 1) for each in range(len(forwarding) - 1)]
         for number, name in enumerate(names, 1):
-            yield Host(name, f"{nets[place]}.{number}")
+            own = tuple(f"{net}.{number}" for net in pinned)
+            yield Host(name, f"{nets[place]}.{number}", pinned=own)
+
+
+def _within(
+    places: Mapping[str, tuple[str, ...]],
+    routers: Mapping[str, str],
+    switches: Mapping[str, tuple[str, ...]],
+) -> Iterator[tuple[str, str]]:
+    """The pairs that have a link within a place: each host and every switch (or the router, where
+    there is no switch), the switches among themselves, and each of them and the router."""
+    for place, names in places.items():
+        own = switches.get(place, ())
+        yield from itertools.product(names, own or (routers[place],))
+        yield from itertools.combinations(own, 2)
+        yield from ((each, routers[place]) for each in own)
 
 
 def _between(topology: Topology, routers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -158,20 +179,6 @@ def _between(topology: Topology, routers: Mapping[str, str]) -> Iterator[tuple[s
         yield routers[one], routers[other]
     for site in topology.sites:
         yield routers[site.name], routers[TERMINALS]
-
-
-def _routes(
-    links: tuple[Link, ...], hosts: Mapping[str, Host], nets: Mapping[str, str]
-) -> Iterator[Route]:
-    """Each end's way over each link; `nets` has the first three numbers by router."""
-    for link in links:
-        for here, there in (link.ends, reversed(link.ends)):
-            if there in nets and here not in nets and here != ROOM:
-                yield Route(here, "0.0.0.0", 0, link)  # a host knows its router, and no more
-            elif there in nets:
-                yield Route(here, f"{nets[there]}.0", 24, link)
-            else:
-                yield Route(here, hosts[there].address, 32, link)
 
 
 def _readdressed(topology: Topology, hosts: Mapping[str, Host]) -> Topology:

@@ -20,6 +20,7 @@ from loadtest.asking import Asking, Surroundings
 from loadtest.compass import Compass
 from loadtest.history import Heard, Line, Result, Unsent
 from loadtest.request import TYPE_NAMES, Request
+from loadtest.sim import eyewitness
 from loadtest.sim.front import NO_LISTENER, Answer, Attempt, Status
 from loadtest.sim.ground import Ground
 from loadtest.sim.happening import Kind
@@ -225,6 +226,7 @@ class SimTerminal:
             self._told[asking.ask] = last
         if self._clerk == asking.ask:
             self._clerk = ""
+        eyewitness.hear(self._ground, self.name, last)
         unknown = last.result is Result.UNKNOWN
         self._ground.happened(
             Kind.UNKNOWN if unknown else Kind.ANSWERED, self.name, _words(asking.request, last)

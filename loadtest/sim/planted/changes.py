@@ -99,14 +99,15 @@ PLANTS: Final = (
     Plant(
         "change-not-covered",
         "S2",
-        "a set change is sent before the new set has what is committed",
+        "an eviction or admission is sent before the new set has what is committed",
         (Change(reconfigure.Change, "advance", _never_cover),),
     ),
     Plant(
         "change-not-guarded",
         "E4",
-        "a set change compares the configuration's revision, and not the leader's epoch",
+        "an eviction or admission does not compare the leader's epoch, the revision alone",
         (Change(translate, "transaction", _without_the_epoch),),
+        ("handovers", "etcd"),
     ),
     Plant(
         "standby-back-too-early",
@@ -126,7 +127,7 @@ PLANTS: Final = (
     Plant(
         "epoch-resumed",
         "T8",
-        "a process that finds the key in its own name leads on, though another life won it",
+        "a restarted process that finds the key in its own name leads on in that epoch",
         (Change(etcd, "hear", _go_on_leading),),
     ),
     Plant(
@@ -134,5 +135,6 @@ PLANTS: Final = (
         "X4",
         "a promotion with loss does not look whether the leader key changed hands since the fence",
         (Change(switching, "_send", _send_without_more),),
+        ("promotion",),
     ),
 )

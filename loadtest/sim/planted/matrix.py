@@ -5,27 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
+from itertools import count, islice
 from typing import Final
 
 from loadtest.sim import campaign
 from loadtest.sim.planted import catalogue
-from loadtest.sim.planted.plant import planted
+from loadtest.sim.planted.plant import Plant, planted
+from loadtest.sim.weather.days import season_of
 
 BEGIN: Final = "<!-- planted bugs: made by `kessai sim --planted --write` -->"
 END: Final = "<!-- planted bugs: end -->"
 
-_HEADS: Final = ("planted bug", "rule", "seeds", "found by", "after")
+_HEADS: Final = ("planted bug", "rule", "days", "found by", "in seed", "after")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One bug: found in the last of `seeds` days by `invariant`, `at_ms` of that day; or not found,
-    and then `invariant` is ""."""
+    """One bug: found on the last of `days`, the one of `seed`, by `invariant` at `at_ms`; or not
+    found, and then `invariant` is ""."""
 
     name: str
     rule: str
     wrong: str
-    seeds: int
+    days: int
+    seed: int = 0
     invariant: str = ""
     words: str = ""
     at_ms: float = 0.0
@@ -34,23 +37,25 @@ class Row:
     def cells(self) -> tuple[str, ...]:
         """As in the tables."""
         if not self.invariant:
-            return self.name, self.rule, f"more than {self.seeds}", "NOBODY", ""
+            return self.name, self.rule, f"more than {self.days}", "NOBODY", "", ""
         return (
             self.name,
             self.rule,
-            str(self.seeds),
+            str(self.days),
             self.invariant,
+            str(self.seed),
             f"{self.at_ms / 1000:.1f} s",
         )
 
 
 def seek(name: str, first: int, budget: int) -> Row:
-    """Play the seeds from `first` on with this bug planted, until it is found.
+    """Play days with this bug planted until it is found, `budget` at most: those of the seeds from
+    `first` on, but for those of other seasons than the plant's.
 
     A day that also goes wrong without the bug does not count as finding it.
     """
     plant = catalogue.find(name)
-    for seed in range(first, first + budget):
+    for days, seed in enumerate(_seeds(plant, first, budget), 1):
         with planted(plant):
             violation = campaign.live(seed).violation
         if violation is not None and campaign.live(seed).violation is None:
@@ -58,12 +63,20 @@ def seek(name: str, first: int, budget: int) -> Row:
                 name,
                 plant.rule,
                 plant.wrong,
-                seed - first + 1,
+                days,
+                seed,
                 violation.invariant,
                 violation.words,
                 violation.at_ms,
             )
     return Row(name, plant.rule, plant.wrong, budget)
+
+
+def _seeds(plant: Plant, first: int, budget: int) -> Iterable[int]:
+    fitting = (
+        seed for seed in count(first) if season_of(seed).name in plant.seasons or not plant.seasons
+    )
+    return islice(fitting, budget)
 
 
 def matrix(
@@ -103,12 +116,12 @@ def table(rows: Sequence[Row]) -> list[str]:
 def markdown(rows: Sequence[Row]) -> list[str]:
     """For the documents: the same, and what is wrong with each."""
     lines = [
-        "| planted bug | rule | what is wrong | seeds needed | found by | virtual time |",
-        "|---|---|---|---|---|---|",
+        "| planted bug | rule | what is wrong | days needed | found by | in seed | after |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        name, rule, seeds, invariant, after = row.cells
-        lines.append(f"| `{name}` | {rule} | {row.wrong} | {seeds} | {invariant} | {after} |")
+        name, rule, *found = row.cells
+        lines.append(" | ".join((f"| `{name}`", rule, row.wrong, *found)) + " |")
     return lines
 
 

@@ -18,12 +18,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Plant:
-    """One bug: the `rule` of docs/protocol.md that it breaks, and in a sentence what is wrong."""
+    """One bug: the `rule` of docs/protocol.md that it breaks, and in a sentence what is wrong.
+
+    `seasons`: the days on which it can do harm, where most days are in vain; none: any day.
+    """
 
     name: str
     rule: str
     wrong: str
     changes: tuple[Change, ...]
+    seasons: tuple[str, ...] = ()
 
 
 @contextmanager

@@ -74,7 +74,7 @@ PLANTS: Final = (
         (Change(Leader, "count", _count_any_epoch),),
     ),
     Plant(
-        "own-disk-not-waited-for",
+        "own-fsync-not-waited-for",
         "D4",
         "the leader counts itself before its own fsync",
         (Change(Leader, "durable", _durable_when_written),),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, cast
 
@@ -11,7 +10,7 @@ from loadtest.sim.planted.plant import Change, Plant
 from loadtest.sim.storage.disk import Contents, SimDisk
 from loadtest.sim.storage.store import SimStore
 from node.core.leader import Leader
-from node.core.outputs import ReadReady, ReadRefused
+from node.core.reads import PendingRead, Reads
 from node.driver.engine import QuorumLog
 from node.driver.intake import Answer
 from node.ledger import admission, book
@@ -20,14 +19,14 @@ from node.ledger.commands import Command, Receipt
 from node.ledger.memory import MemoryStorage
 from node.ledger.records import Record
 from node.ledger.sheet import Sheet
-from node.ledger.storage import Table
+from node.ledger.storage import LedgerStorage, Table
 from node.store.schema import Meta
 
 _admit: Final = admission._admit
 _begin: Final = Leader.begin
-_flush: Final = SimDisk.flush
 _install: Final = SimDisk.install
 _submit: Final = QuorumLog.submit
+_write: Final = Sheet.write
 
 
 def _admit_again(command: Command, records: dict[str, bytes]) -> Receipt | Refusal | None:
@@ -48,10 +47,9 @@ def _answer_a_repeat(engine: QuorumLog, command: Command) -> asyncio.Future[Answ
     return answer
 
 
-def _flush_without_keys(
-    disk: SimDisk, applied: int, changes: Mapping[Table, Mapping[str, bytes]]
-) -> None:
-    _flush(disk, applied, {**changes, Table.RECORD: {}})
+def _write_without_keys(sheet: Sheet, storage: LedgerStorage) -> None:
+    sheet._changed_records.clear()
+    _write(sheet, storage)
 
 
 def _install_without_totals(disk: SimDisk, meta: Meta, contents: Contents) -> None:
@@ -62,9 +60,8 @@ def _install_without_totals(disk: SimDisk, meta: Meta, contents: Contents) -> No
     _install(disk, meta, replace(contents, rows=rows))
 
 
-def _answer_at_once(leader: Leader, read: int, now: float) -> None:
-    ready = ReadReady(read) if leader.serving else ReadRefused(read, "")
-    leader.state.out.answer.append(ready)
+def _ask_nobody(reads: Reads, read: int, round_now: int, commit: int) -> None:
+    reads._pending.append(PendingRead(read, 0, commit))
 
 
 def _serve_at_once(leader: Leader, now: float) -> None:
@@ -76,13 +73,13 @@ PLANTS: Final = (
     Plant(
         "key-without-effect",
         "D1",
-        "the keys of what was settled do not go to disk with its effects",
-        (Change(SimDisk, "flush", _flush_without_keys),),
+        "a payment moves the totals, and its key is not kept beside them",
+        (Change(Sheet, "write", _write_without_keys),),
     ),
     Plant(
-        "settled-twice",
+        "replay-applied-twice",
         "C1",
-        "only commands under way are known again: what a former leader settled is not looked up",
+        "only commands under way are known again: what a former leader settled is settled twice",
         (
             Change(admission, "_admit", _admit_again),
             Change(book, "_again", _settle_again),
@@ -97,14 +94,14 @@ PLANTS: Final = (
     Plant(
         "snapshot-without-totals",
         "M4",
-        "a snapshot leaves out what terminals have not closed yet",
+        "what comes of a snapshot lacks the totals that terminals have not closed yet",
         (Change(SimDisk, "install", _install_without_totals),),
     ),
     Plant(
         "read-without-proof",
         "R1",
-        "a leader answers a read without asking whether it still leads",
-        (Change(Leader, "inquire", _answer_at_once),),
+        "a leader answers a read without asking anybody whether it was fenced meanwhile",
+        (Change(Reads, "add", _ask_nobody),),
     ),
     Plant(
         "served-too-soon",

@@ -69,7 +69,7 @@ PLANTS: Final = (
     Plant(
         "promise-before-fsync",
         "D3",
-        "a promise leaves before it is on disk",
+        "a fence is answered with a promise that is not on disk yet",
         (Change(promising, "vow", _promise_at_once),),
     ),
     Plant(
@@ -85,9 +85,9 @@ PLANTS: Final = (
         (Change(State, "vow", _acknowledge_all),),
     ),
     Plant(
-        "cut-without-conflict",
+        "truncation-below-commit",
         "M2",
-        "an Append drops whatever the follower has after it",
+        "an Append drops whatever the follower has after it, be it committed",
         (Change(follower, "accept", _drop_what_follows),),
     ),
     Plant(

@@ -66,17 +66,30 @@ Pair = tuple[Manoeuvre, Fault]
 PRUNING_MS: Final = 20.0
 """A replica is pruning for so long after it was asked to; nothing tells when its disk has done."""
 
-_ASKS_NOTHING: Final = "it waits for no answer of etcd then"
+_HOLDS_THE_KEY: Final = (
+    "it asks etcd for nothing then, and nothing it asked before can still be done: all of that "
+    "compares the leader key, which is at its epoch now, or a revision that is over (E2, E4)"
+)
+_COUNTS_FOR_NOTHING: Final = (
+    "what every member needs is kept (M5), so whoever needs a snapshot is none: it neither "
+    "campaigns (T1) nor leads, and has nothing decided by etcd"
+)
 
 UNREACHABLE: Final[Mapping[Pair, str]] = {
-    (manoeuvre, Fault.ANSWER): _ASKS_NOTHING
-    for manoeuvre in (
-        Manoeuvre.FENCING,
-        Manoeuvre.FETCHING,
-        Manoeuvre.COVERING,
-        Manoeuvre.DRAINING,
-        Manoeuvre.SERVING,
-    )
+    **{
+        (manoeuvre, Fault.ANSWER): _HOLDS_THE_KEY
+        for manoeuvre in (
+            Manoeuvre.FENCING,
+            Manoeuvre.FETCHING,
+            Manoeuvre.COVERING,
+            Manoeuvre.DRAINING,
+            Manoeuvre.SERVING,
+        )
+    },
+    **{
+        (manoeuvre, Fault.ANSWER): _COUNTS_FOR_NOTHING
+        for manoeuvre in (Manoeuvre.GETTING, Manoeuvre.INSTALLING)
+    },
 }
 """Pairs that cannot be, and why."""
 
@@ -117,7 +130,7 @@ class _Node:
     campaigning: str = ""
     down: bool = False
     making: bool = False
-    getting: bool = False
+    getting: int = 0  # the epoch of the offer
     installing: int = 0
     pruned_at: float = -PRUNING_MS
     fenced_at: int = 0
@@ -136,7 +149,7 @@ class _Node:
             yield Manoeuvre.SERVING
         if self.making:
             yield Manoeuvre.MAKING
-        if self.getting:
+        if now.promised == self.getting > 0:  # a file of an epoch that is over comes in vain
             yield Manoeuvre.GETTING
         if self.installing:
             yield Manoeuvre.INSTALLING
@@ -177,7 +190,7 @@ class Pairs:
         if output.make_snapshot:
             node.making = True
         if output.fetch_snapshot:
-            node.getting = True
+            node.getting = output.fetch_snapshot[0][1].epoch
         for ask in output.ask_registry:
             if isinstance(ask, Campaign):
                 node.campaigning = ask.attempt
@@ -232,4 +245,4 @@ def _made(node: _Node, _: SnapshotMade) -> None:
 
 
 def _got(node: _Node, _: SnapshotFetched | SnapshotMissed) -> None:
-    node.getting = False
+    node.getting = 0

@@ -85,6 +85,7 @@ def document(campaign: Campaign, smaller: dict[int, Plan]) -> dict[str, Any]:
         "virtual_ms": campaign.virtual_ms,
         "elapsed_s": campaign.elapsed_s,
         "tally": campaign.tally.line(),
+        "coverage": campaign.coverage.document(),
         "violations": [
             {
                 "seed": day.seed,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from loadtest.sim.happening import Happened, Kind
@@ -41,6 +42,8 @@ class Blows:
         match trouble.what:
             case What.ETCD_AWAY:
                 return self._send_etcd_away()
+            case What.UNHEARD:
+                return self._silence_etcd()
             case What.HANDOVER:
                 world.desk.handover()
             case What.SWITCH:
@@ -243,6 +246,15 @@ class Blows:
                 self._world.etcd.back()
 
         return back
+
+    def _silence_etcd(self) -> Heal:
+        """Requests take effect, watches go on, and no answer arrives."""
+        self._lose_answers(1.0)
+        return lambda: self._lose_answers(self._world.setup.etcd.answer_lost)
+
+    def _lose_answers(self, share: float) -> None:
+        etcd = self._world.etcd
+        etcd.manners = replace(etcd.manners, answer_lost=share)
 
 
 def _all(heals: Iterable[Heal]) -> Heal:

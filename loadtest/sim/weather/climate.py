@@ -11,8 +11,15 @@ from loadtest.sim.network import Manners
 from loadtest.sim.setup import DiskManners, EtcdManners, Setup
 from node.core import Timings
 
-_EVEN: Final = ((3, 3), (3, 3), (3, 3), (2, 2))
-_TWO_SITES: Final = (*_EVEN, (3, 1), (2, 1))
+Sizes = tuple[tuple[int, ...], ...]
+"""How many nodes each site may have, one choice after another."""
+
+ONE_SITE: Final[Sizes] = ((3,),)
+WIDE: Final[Sizes] = ((3, 3),)
+EVEN: Final[Sizes] = ((3, 3), (3, 3), (3, 3), (2, 2))
+"""Either may be the active one."""
+TWO_SITES: Final[Sizes] = (*EVEN, (3, 1), (2, 1))
+
 _BIG_LOG: Final = 20_000
 
 QUICK: Final = {
@@ -32,19 +39,22 @@ QUICK_SWITCHING: Final = {
 }
 
 
-def setup(draw: random.Random, *, rough: frozenset[str], sites: int, even: bool = False) -> Setup:
-    """A cluster of one or two `sites`; of two `even` ones either may be the active one.
+def setup(
+    draw: random.Random, *, rough: frozenset[str], sizes: Sizes, quick: float, brisk: bool
+) -> Setup:
+    """A cluster of one of these `sizes`. `quick`: how likely its timers are short; `brisk`: are
+    those of the coordinators short then, too?
 
     `rough` names what is worse than usual: "links", "disks", "etcd", "log" for one that is pruned
     at every turn, "load" for more payments.
     """
-    quick = draw.random() < 0.6
+    hasty = draw.random() < quick
     return Setup(
-        sites=_sites(draw, sites, even=even),
+        sites=_sites(draw, sizes),
         copies_min=draw.choice((1, 2, 2)),
-        timings=_timings(draw, quick=quick, small="log" in rough or draw.random() < 0.5),
-        lease_ms=2_000 if quick else 3_000,
-        switching=_switching(draw, quick=quick),
+        timings=_timings(draw, quick=hasty, small="log" in rough or draw.random() < 0.5),
+        lease_ms=2_000 if hasty else 3_000,
+        switching=_switching(draw, quick=hasty and brisk),
         manners=_links(draw, rough="links" in rough),
         disk=_disks(draw, rough="disks" in rough),
         etcd=_etcd(draw, rough="etcd" in rough),
@@ -55,11 +65,10 @@ def setup(draw: random.Random, *, rough: frozenset[str], sites: int, even: bool 
     )
 
 
-def _sites(draw: random.Random, count: int, *, even: bool) -> Mapping[str, tuple[str, ...]]:
-    sizes = draw.choice(_EVEN if even else _TWO_SITES) if count == 2 else (3,)
+def _sites(draw: random.Random, sizes: Sizes) -> Mapping[str, tuple[str, ...]]:
     return {
         site: tuple(f"{site}{number}" for number in range(1, size + 1))
-        for site, size in zip("ab", sizes, strict=False)
+        for site, size in zip("ab", draw.choice(sizes), strict=False)
     }
 
 
@@ -75,7 +84,9 @@ def _timings(draw: random.Random, *, quick: bool, small: bool) -> Timings:
 
 def _switching(draw: random.Random, *, quick: bool) -> Switching:
     mode = draw.choice((Mode.AUTOMATIC, Mode.AUTOMATIC, Mode.AUTOMATIC, Mode.MANUAL))
-    return Switching(mode, **(QUICK_SWITCHING if quick else {}))
+    if quick:
+        return Switching(mode, **QUICK_SWITCHING)
+    return Switching(mode, probe_ms=draw.choice((250, 500)))
 
 
 def _links(draw: random.Random, *, rough: bool) -> Manners:

@@ -12,7 +12,7 @@ from typing import Final
 
 from loadtest.sim.happening import Glance, Happened, Kind, Step, Told
 from node.core.inputs import FenceAsked, GuardUnknown, Inquired, Proposed, Received
-from node.core.messages import Fetch, Handover, Offer, Promise
+from node.core.messages import Fetch, Handover, Offer, Promise, Refuse
 from node.core.outputs import Campaign, Fenced, Install, Output, ReadReady, Write
 
 
@@ -28,6 +28,7 @@ class Moment(StrEnum):
     STARTED = "EpochStart is committed and not applied"
     SERVING = "a leader begins to serve"
     DEPOSED = "a leader leads no more"
+    OVERTAKEN = "a winner is refused, since the site was switched meanwhile"
     # settling
     PLACED = "a batch is on its way and on no disk"
     COMMITTED = "only the leader knows that a batch is committed"
@@ -173,6 +174,8 @@ def _output(step: Step, found: list[Moment]) -> None:
             found.append(Moment.SNAPSHOT_OFFERED)
         elif isinstance(message, Handover) and step.after.move == "handover":
             found.append(Moment.HANDED)
+        elif isinstance(message, Refuse) and message.promised < message.epoch:
+            found.append(Moment.OVERTAKEN)  # for its older configuration (W2)
     for write in output.persist:
         if isinstance(write, Install):
             found.append(Moment.SNAPSHOT_INSTALLING)

@@ -111,7 +111,7 @@ def slow_cover(draw: random.Random, setup: Setup, from_ms: float) -> list[Troubl
     back = At(from_ms + away)
     return [
         Trouble(At(from_ms), What.CUT_SITES, Part.ACTIVE_SITE, away),
-        Trouble(back, What.LAGGING, Part.STANDBY_SITE, timings.eviction_ms * 3.0, much=much),
+        Trouble(back, What.LAGGING, Part.STANDBY_SITE, timings.eviction_ms * 3.5, much=much),
     ]
 
 
@@ -147,6 +147,20 @@ def slow_switch(draw: random.Random, setup: Setup, from_ms: float) -> list[Troub
     ]
 
 
+def overtaken(draw: random.Random, setup: Setup, from_ms: float) -> list[Trouble]:
+    """A winner whom no peer hears is overtaken by a switch of the site that it hears nothing of.
+    When it is heard again, its own site has not met the new leader and knows the new configuration
+    (W2)."""
+    alone = round(draw.uniform(2_600, 3_200))
+    return [
+        Trouble(At(from_ms), What.CRASH, Part.LEADER, alone + 500.0),
+        Trouble(Cue(Moment.CAMPAIGN, 1, 0.0, from_ms), What.DUMB, Part.CUED, alone),
+        Trouble(Cue(Moment.CAMPAIGN, 1, 0.0, from_ms), What.SWITCH, Part.STANDBY_SITE),
+        Trouble(Cue(Moment.WON, 1, 0.0, from_ms), What.DEAF_TO_ETCD, Part.CUED, alone + 300.0),
+        Trouble(Cue(Moment.WON, 1, 0.0, from_ms), What.CUT_SITES, Part.ACTIVE_SITE, alone + 300.0),
+    ]
+
+
 def site_gone(draw: random.Random, setup: Setup, from_ms: float) -> list[Trouble]:
     """The active site is gone, or is cut from all the world: the coordinators act (E5)."""
     what = draw.choice((What.POWER, What.ISOLATE))
@@ -163,6 +177,13 @@ def long_absence(draw: random.Random, setup: Setup, from_ms: float) -> list[Trou
     if what is not What.LOSE_DISK:
         away += draw.uniform(600, 1_500)
     return [Trouble(At(from_ms), what, part, round(away), pick=draw.randint(0, 2))]
+
+
+def bare_return(draw: random.Random, setup: Setup, from_ms: float) -> list[Trouble]:
+    """Somebody is back at once, with nothing (M4)."""
+    part = draw.choice((Part.FOLLOWER, Part.STANDBY))
+    away = round(draw.uniform(60, 300))
+    return [Trouble(At(from_ms), What.LOSE_DISK, part, away, pick=draw.randint(0, 2))]
 
 
 def degraded(draw: random.Random, setup: Setup, from_ms: float) -> list[Trouble]:
@@ -198,7 +219,7 @@ def lease_lost(draw: random.Random, setup: Setup, from_ms: float) -> list[Troubl
 
 _TAKEOVER: Final = (leader_gone, leader_gone, leader_gone, lagging_heir, asked_to_hand_over)
 _CHANGE: Final = (member_gone,)
-_ABSENCE: Final = (long_absence,)
+_ABSENCE: Final = (long_absence, bare_return)
 _SERVICE: Final = (quiet, slow_leader)
 
 OPENINGS: Final[Mapping[Moment, tuple[Opening, ...]]] = {
@@ -210,6 +231,7 @@ OPENINGS: Final[Mapping[Moment, tuple[Opening, ...]]] = {
     Moment.STARTED: _TAKEOVER,
     Moment.SERVING: _TAKEOVER,
     Moment.DEPOSED: (leader_paused, forked, lease_lost, asked_to_hand_over),
+    Moment.OVERTAKEN: (overtaken,),
     Moment.PLACED: _SERVICE,
     Moment.COMMITTED: _SERVICE,
     Moment.REPLACING: (forked, forked, lagging_heir),

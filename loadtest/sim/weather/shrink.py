@@ -117,14 +117,13 @@ def _kinder(plan: Plan) -> Iterator[Plan]:
 
 
 def _shorter_day(plan: Plan) -> Iterator[Plan]:
-    """The calm begins soon after the last trouble, or earlier still."""
+    """The calm begins soon after the last trouble, or earlier still. It stays as long as it was: in
+    a shorter one nothing comes right."""
     setup = plan.setup
     last = max((earliest(trouble.when) for trouble in plan.troubles), default=0.0)
     for safety_ms in (last + _TAIL_MS, setup.safety_ms * 0.75):
         if safety_ms < setup.safety_ms:
             yield _with(plan, replace(setup, safety_ms=float(round(safety_ms))))
-    if setup.calm_ms > 2 * _TAIL_MS:
-        yield _with(plan, replace(setup, calm_ms=float(round(setup.calm_ms / 2))))
 
 
 def _gentler(plan: Plan) -> Iterator[Plan]:

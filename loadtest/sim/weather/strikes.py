@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Final
 
 from loadtest.sim.setup import Setup
@@ -11,6 +12,8 @@ from loadtest.sim.weather.openings import about
 from loadtest.sim.weather.troubles import At, Cue, Part, Trouble, What, When
 
 Strike = tuple[What, Part]
+
+UNHEARD: Final[Strike] = (What.UNHEARD, Part.ETCD)
 
 STRIKES: Final[tuple[Strike, ...]] = (
     (What.CRASH, Part.CUED),
@@ -35,6 +38,7 @@ STRIKES: Final[tuple[Strike, ...]] = (
     (What.DEAF_TO_ETCD, Part.CUED),
     (What.CUT_TERMINALS, Part.CUED),
     (What.ETCD_AWAY, Part.ETCD),
+    UNHEARD,
     (What.COMPACT, Part.ETCD),
     (What.LEASE_ENDS, Part.CUED),
     (What.CLOCK_JUMP, Part.CUED),
@@ -43,6 +47,19 @@ STRIKES: Final[tuple[Strike, ...]] = (
     (What.HANDOVER, Part.LEADER),
 )
 """What may strike at any moment."""
+
+AT_ONCE: Final[tuple[Strike, ...]] = (
+    (What.CRASH, Part.CUED),
+    (What.CRASH, Part.FOLLOWER),
+    (What.PAUSE, Part.CUED),
+    (What.CUT_OFF, Part.CUED),
+    (What.LOSE_DISK, Part.CUED),
+    (What.DISK_FULL, Part.CUED),
+    (What.ETCD_AWAY, Part.ETCD),
+    (What.LEASE_ENDS, Part.CUED),
+    (What.CLOCK_JUMP, Part.CUED),
+)
+"""One of each kind, for moments that last a few milliseconds only."""
 
 BETWEEN_SITES: Final[tuple[Strike, ...]] = (
     (What.CRASH, Part.STANDBY),
@@ -112,6 +129,18 @@ def strike(draw: random.Random, setup: Setup, kind: Strike, when: When) -> Troub
     return Trouble(when, what, part, _lasting(draw, setup, what), pick, _much(draw, what))
 
 
+def at_once(
+    draw: random.Random, setup: Setup, kind: Strike, moment: Moment, since_ms: float
+) -> Trouble:
+    """This kind just when the moment passes, and not for long: there is more to come that day."""
+    when = Cue(moment, 1, draw.choice((0.0, 0.0, 0.3)), since_ms)
+    if (moment, kind) == (Moment.FENCED, UNHEARD):
+        # When all have vowed, and what etcd holds was read once more: then the promotion is sent.
+        when = Cue(moment, len(setup.nodes), round(draw.uniform(3, 9), 1), since_ms)
+    struck = strike(draw, setup, kind, when)
+    return replace(struck, for_ms=min(struck.for_ms, setup.timings.eviction_ms * 2.5))
+
+
 def anything(draw: random.Random, setup: Setup, at_ms: float) -> Trouble:
     """Anything that may strike, at this time."""
     what, part = draw.choice(STRIKES + BETWEEN_SITES + _GUSTS)
@@ -127,6 +156,8 @@ def _lasting(draw: random.Random, setup: Setup, what: What) -> float:
         return float(draw.randint(20, 1_500))  # it forgets at its end
     if what in (What.CRASH, What.STOP, What.POWER, What.LOSE_DISK):
         return about(draw, draw.choice((60, 200, timings.eviction_ms, setup.lease_ms)))
+    if what is What.UNHEARD:
+        return about(draw, timings.eviction_ms * 2)
     if what in (What.ETCD_AWAY, What.CUT_ETCD, What.DEAF_TO_ETCD):
         return about(draw, draw.choice((timings.etcd_deadline_ms, setup.lease_ms)))
     return about(

@@ -45,6 +45,7 @@ class What(StrEnum):
     REPEATING = "has links that repeat"
     # etcd
     ETCD_AWAY = "is away"
+    UNHEARD = "does what it is asked and answers nobody"
     COMPACT = "forgets its history"
     LEASE_ENDS = "loses its lease"
     # clocks

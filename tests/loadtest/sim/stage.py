@@ -127,6 +127,7 @@ class Stage:
             back=lambda: self.log.append("etcd back"),
             expire=lambda name: self.log.append(f"expire {name}"),
             compact=lambda: self.log.append("compact"),
+            manners=setup.etcd,
         )
         self.desk = SimpleNamespace(
             handover=lambda: self.log.append("handover"),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 from click.testing import CliRunner, Result
 
-from loadtest.sim import campaign, command
+from loadtest.sim import campaign, command, runs
 from loadtest.sim.campaign import FAULT, Campaign, Day, seeds, shrunk
 from loadtest.sim.happening import Listener
 from loadtest.sim.play import Outcome, Violated
@@ -172,10 +172,10 @@ def test_one_day_is_told_and_made_small(monkeypatch: pytest.MonkeyPatch) -> None
         return ending(plan, "agreement")
 
     monkeypatch.setattr(campaign, "play", play)
-    monkeypatch.setattr(command, "play", play)
+    monkeypatch.setattr(runs, "play", play)
     result = sim("--seed", "7", "--shrink", "--story")
     assert result.exit_code == 1
     assert result.output.startswith("seed 7, a day of ")
     assert "VIOLATION of agreement, seed 7" in result.output
-    monkeypatch.setattr(command, "play", lambda plan, listeners=(): ending(plan, ""))
+    monkeypatch.setattr(runs, "play", lambda plan, listeners=(): ending(plan, ""))
     assert sim("--seed", "7").exit_code == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import pytest
@@ -207,10 +208,24 @@ def test_what_was_not_met_is_named(coverage: Coverage) -> None:
 def test_the_table_has_every_rule_and_every_pair(coverage: Coverage) -> None:
     serving(THREE, coverage).crash("a1")
     table = coverage.table()
-    assert [line.split()[0] for line in table[1 : len(RULES) + 1]] == list(RULES)
-    cells = [line for line in table[len(RULES) + 3 :] if not line.startswith("-: ")]
-    rows = {line[:30].strip(): line[30:].split() for line in cells}
+    first = next(at for at, line in enumerate(table) if line.startswith("rule")) + 1
+    assert [line.split()[0] for line in table[first : first + len(RULES)]] == list(RULES)
+    rows = {
+        str(manoeuvre): line[len(manoeuvre) :].split()
+        for manoeuvre in Manoeuvre
+        for line in table
+        if line.startswith(f"{manoeuvre} ")
+    }
     assert list(rows) == list(Manoeuvre)
     assert rows[Manoeuvre.SERVING][0] == "1"
     assert rows[Manoeuvre.DRAINING][list(Fault).index(Fault.ANSWER)] == "-"
     assert all(len(row) == len(Fault) for row in rows.values())
+
+
+def test_the_document_for_machines_has_the_same_counts(coverage: Coverage) -> None:
+    serving(THREE, coverage).crash("a1")
+    document = json.loads(json.dumps(coverage.document()))
+    assert document["rules"]["T6"] == coverage.rules["T6"] > 0
+    assert document["pairs"]["normal service"]["crash"] == 1
+    assert "site switch: draining x answer lost" in document["impossible"]
+    assert document["unreached"] == coverage.unreached()

@@ -176,6 +176,15 @@ def test_what_is_over_is_struck_no_more() -> None:
     assert set(struck(world, coverage, Kind.PAUSE, "a1")) == {(Manoeuvre.SERVING, Fault.PAUSE)}
 
 
+def test_a_file_of_an_epoch_that_is_over_is_fetched_in_vain() -> None:
+    world, coverage = serving()
+    who = getting(world)
+    world.begin_promotion("b", [who])
+    world.persist(who)
+    caught = struck(world, coverage, Kind.PAUSE, who)
+    assert set(caught) == {(Manoeuvre.PROMOTION, Fault.PAUSE)}
+
+
 def test_a_disk_is_lost_in_the_middle_of_what_its_process_left_undone() -> None:
     world, coverage = serving()
     who = fencing(world)

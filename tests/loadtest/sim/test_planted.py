@@ -13,9 +13,11 @@ from loadtest.sim.play import Violated
 from loadtest.sim.tales.coverage import Coverage
 from loadtest.sim.tales.rules import RULES
 from loadtest.sim.tales.tally import Tally
+from loadtest.sim.weather.days import SEASONS, season_of
 
-FOUND = Row("a", "T7", "it is wrong", 3, "agreement", "so it was", 1234.0)
+FOUND = Row("a", "T7", "it is wrong", 3, 25, "agreement", "so it was", 1234.0)
 MISSED = Row("b", "D2", "it is wrong, too", 50)
+_FEW = 6
 
 
 def test_every_plant_breaks_a_rule_of_the_protocol() -> None:
@@ -51,12 +53,36 @@ def test_a_plant_for_something_that_is_gone_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("name", "invariant"),
-    [("ack-before-fsync", "D2"), ("promise-before-fsync", "D3")],
+    [
+        ("promise-before-fsync", "D3"),
+        ("ack-before-fsync", "D2"),
+        ("standby-not-counted", "write quorum"),
+        ("takeover-quorum-too-small", "T4"),
+        ("served-too-soon", "replica"),
+        ("read-without-proof", "R1"),
+        ("key-without-effect", "lost_approval"),
+    ],
 )
 def test_a_planted_bug_is_found(name: str, invariant: str) -> None:
-    row = matrix.seek(name, 1, 3)
-    assert row.invariant == invariant
-    assert row.seeds == 1
+    """Those that hardly a day hides: the others are in docs/simulator.md."""
+    assert matrix.seek(name, 1, _FEW).invariant == invariant
+
+
+def test_a_bug_may_ask_for_days_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    played: list[int] = []
+
+    def quiet(seed: int) -> Day:
+        played.append(seed)
+        return Day(seed, "", None, "", 1, 1.0, Tally(), Coverage())
+
+    monkeypatch.setattr(campaign, "live", quiet)
+    assert matrix.seek("change-not-guarded", 1, 4).days == 4
+    assert {season_of(seed).name for seed in played} == {"handovers", "etcd"}
+
+
+def test_plants_name_seasons_that_there_are() -> None:
+    known = {season.name for season in SEASONS}
+    assert all(set(plant.seasons) <= known for plant in catalogue.PLANTS)
 
 
 def test_a_day_that_goes_wrong_anyhow_finds_no_bug(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,8 +102,8 @@ def test_the_matrix_is_in_the_order_asked_for(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_table_names_who_was_found_by_nobody() -> None:
     assert matrix.table([FOUND, MISSED]) == [
-        "planted bug  rule  seeds         found by   after",
-        "a            T7    3             agreement  1.2 s",
+        "planted bug  rule  days          found by   in seed  after",
+        "a            T7    3             agreement  25       1.2 s",
         "b            D2    more than 50  NOBODY",
     ]
 
@@ -86,7 +112,7 @@ def test_the_table_goes_between_its_markers() -> None:
     document = f"before\n{matrix.BEGIN}\nold\n{matrix.END}\nafter\n"
     written = matrix.written_into(document, matrix.markdown([FOUND]))
     assert written.startswith(f"before\n{matrix.BEGIN}\n| planted bug |")
-    assert "| `a` | T7 | it is wrong | 3 | agreement | 1.2 s |" in written
+    assert "| `a` | T7 | it is wrong | 3 | agreement | 25 | 1.2 s |" in written
     assert written.endswith(f"\n{matrix.END}\nafter\n")
     assert matrix.written_into(written, matrix.markdown([FOUND])) == written
     with pytest.raises(ValueError, match="lacks"):

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from loadtest.sim.happening import Glance, Step, glance
+from loadtest.sim.happening import Glance, Step
 from loadtest.sim.observed import observing
 from loadtest.sim.tales.coverage import Coverage
 from loadtest.sim.tales.rules import RULES
@@ -86,11 +86,13 @@ def watch(monkeypatch: pytest.MonkeyPatch, listener: Callable[[Step], None]) -> 
     """Have every replica of those tests watched."""
     lives: dict[str, int] = {}
 
-    def on_step(replica: Replica, given: Input, before: Glance, output: Output) -> None:
+    def on_step(
+        replica: Replica, given: Input, before: Glance, after: Glance, output: Output
+    ) -> None:
         identity = replica.state.identity
         life = lives.setdefault(f"{identity.replica}/{identity.life}", len(lives))
         node = identity.replica.node
-        listener(Step(0.0, node, life, given, before, glance(replica), output))
+        listener(Step(0.0, node, life, given, before, after, output))
 
     watched = observing(on_step, lambda _: None)
     monkeypatch.setattr("tests.node.core.solo.Replica", watched)

@@ -215,6 +215,16 @@ def test_etcd_is_back_when_nobody_keeps_it_away() -> None:
     assert stage.log[-1] == "etcd back"
 
 
+def test_an_etcd_that_answers_nobody_does_so_for_a_while() -> None:
+    stage = Stage()
+    play(stage, Trouble(At(1), What.UNHEARD, Part.ETCD, 10))
+    stage.timeline.run(5)
+    assert stage.etcd.manners.answer_lost == 1.0
+    stage.timeline.run(20)
+    assert stage.etcd.manners == stage.setup.etcd
+    assert stage.log == []
+
+
 def cut(what: What, part: Part = Part.LEADER, when: When | None = None) -> set[tuple[str, str]]:
     stage = Stage()
     play(stage, Trouble(when or At(1), what, part, 10))

@@ -92,6 +92,7 @@ class Town:
             setup=setup,
             network=self.network,
             nodes=self.nodes,
+            witness=SimpleNamespace(told=lambda terminal, index: None),
             happened=lambda kind, who, detail="": self.told.append(
                 Happened(self.timeline.now, kind, who, detail)
             ),

@@ -16,7 +16,7 @@ from node.core.inputs import (
 from node.core.messages import Ack, Promise, Refuse
 from node.core.outputs import ChangeConfiguration, Output, Resign
 from node.core.reconfigure import Phase, admitting, evicting
-from tests.node.core.solo import A1, A2, A3, CONFIGURATION, REVISION, Solo, until
+from tests.node.core.solo import A1, A2, A3, B1, CONFIGURATION, REVISION, Solo, until
 from tests.node.core.world import World, events, payloads
 
 PAIR = Configuration("cluster", "a", {"a": frozenset({A1, A2})}, 2)
@@ -435,6 +435,23 @@ def test_S6_another_disk_waits_until_the_former_one_may_be_given_up() -> None:
         assert not asked(solo.tick(50))
     (evict,) = until_a_change(solo)
     assert evict.configuration == PAIR
+
+
+def test_S6_who_could_never_be_covered_does_not_keep_another_out() -> None:
+    """Only b2 counts beside a1, and has lost its disk: with b1 there would be no quorum, either."""
+    old, new = ReplicaId("b2", "old"), ReplicaId("b2", "new")
+    counting = Configuration("cluster", "a", {"a": frozenset({A1}), "b": frozenset({old})}, 2)
+    solo = Solo.of_two_sites(configuration=counting)
+    solo.win(10)
+    solo.persist()
+    solo.persist()  # its EpochStart
+    leader = solo.leader
+    requests: list[ChangeConfiguration] = []
+    for _ in until(lambda: leader.change is not None and leader.change.is_sent):
+        for peer in (B1, new):
+            requests += asked(solo.hear(peer, Ack(10, leader.round, leader.start_index)))
+        requests += asked(solo.tick(20))
+    assert requests[0].configuration.in_sync["b"] == {new}
 
 
 def test_S6_copies_are_counted_over_both_sites() -> None:

@@ -520,3 +520,19 @@ def test_T5_two_in_sync_one_of_them_by_snapshot_and_the_longer_log_leads() -> No
     world.slow_disks.clear()
     world.run_until(lambda: bool(world.serving()), 10_000)
     assert b"p60" in payloads(world.witness.committed.values())
+
+
+@pytest.mark.parametrize("offered", [20, 21])
+def test_M4_a_peer_that_has_what_it_is_offered_already_is_fed_on(offered: int) -> None:
+    """It does not answer the offer. That it matched what memory begins with must do."""
+    solo = pruned_leader()
+    wanting(solo)
+    solo.feed(SnapshotMade("a3", offered, 3, b"h" * 32))
+    base = solo.state.log.base_index
+    assert base == 20
+    out = solo.hear(A3, Ack(10, solo.leader.round, base))
+    assert not out.load
+    assert solo.leader.peers["a3"].feed_state == "streaming"
+    (fed,) = sent(out, Append, "a3")
+    assert isinstance(fed, Append)
+    assert (fed.prev_index, len(fed.entries)) == (20, 1)

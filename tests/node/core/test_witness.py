@@ -7,8 +7,9 @@ import pytest
 from coordinator.configuration import Configuration
 from loadtest.sim.witness import Violation, Witness
 from node.core.inputs import Proposed
+from node.core.leader import Leader
 from node.core.messages import Ack, Append, Mismatch, Offer, Promise
-from node.core.outputs import Fenced, Output, ReadReady
+from node.core.outputs import ChangeConfiguration, Fenced, Output, ReadReady
 from tests.node.core.solo import A1, A2, A3, Solo, append, chain
 from tests.node.core.world import Disk, World
 
@@ -177,3 +178,63 @@ def test_the_witness_sees_a_set_that_lacks_what_is_committed() -> None:
     witness.configured(sets, {A1: own, A2: (), A3: own})
     with pytest.raises(Violation, match="write quorum: the sets change at 2"):
         witness.configured(sets, {A1: own, A2: own, A3: own[:1]})
+
+
+def test_the_witness_sees_a_leader_that_too_few_have_promised() -> None:
+    sets = Configuration("c", "a", {"a": frozenset({A1, A2, A3})}, 2)
+    witness = Witness()
+    witness.won("a1", 7, sets, {A1: 7, A2: 9, A3: 3})
+    with pytest.raises(Violation, match="T4: a1 leads 7, promised on a1/da1 only"):
+        witness.won("a1", 7, sets, {A1: 7, A2: 6, A3: 3})
+
+
+def test_the_witness_sees_new_sets_asked_for_that_lack_what_is_committed() -> None:
+    own = chain(3, 3)
+    change = ChangeConfiguration(1, 7, 4, Configuration("c", "a", {"a": frozenset({A1, A3})}, 1))
+    witness = Witness()
+    witness.changing("a1", 2, own[1].hash, change, {A1: own, A2: (), A3: own})
+    with pytest.raises(Violation, match="S2: a1 asks for new sets, and has 2 on a1/da1 a2/da2"):
+        witness.changing("a1", 2, own[1].hash, change, {A1: own, A2: own, A3: own[:1]})
+
+
+def test_the_witness_sees_sets_that_the_leader_has_not_asked_for() -> None:
+    mine, others = (Configuration("c", "a", {"a": frozenset({A1, other})}, 1) for other in (A2, A3))
+    witness = Witness()
+    witness.changes[7] = ChangeConfiguration(1, 7, 4, mine)
+    witness.changed(7, 9, mine)
+    with pytest.raises(Violation, match="E4"):
+        witness.changed(7, 9, others)
+    with pytest.raises(Violation, match="E4"):
+        witness.changed(8, 9, mine)
+
+
+def test_the_witness_sees_a_set_change_given_up_that_was_sent() -> None:
+    witness, solo = Witness(), Solo()
+    solo.serve(10)
+    leader = solo.replica.role
+    assert isinstance(leader, Leader)
+    sent = ChangeConfiguration(1, 10, leader.revision, leader.configuration)
+    witness.stepped("a1", 1, solo.replica, (), Output())
+    with pytest.raises(Violation, match="S4"):
+        witness.stepped("a1", 1, solo.replica, (), Output(ask_registry=[sent]))
+
+
+def test_the_witness_sees_a_terminal_that_is_told_too_early() -> None:
+    witness = Witness()
+    witness.highest = 3
+    witness.told("t0000", 3)
+    with pytest.raises(Violation, match="C1: t0000 is told of 4"):
+        witness.told("t0000", 4)
+
+
+def test_the_witness_sees_a_read_that_nobody_was_asked_for() -> None:
+    witness, solo = Witness(), Solo()
+    solo.serve(10)
+    acks = chain(10)
+    witness.sent(A1, append(10, acks), 10, acks)
+    witness.sent(A2, Ack(10, 1, 1), 10, acks)
+    witness.asked("a1", 1, 5)
+    with pytest.raises(Violation, match="R1: a1 answers a read, and since it was asked had a1"):
+        witness.stepped("a1", 1, solo.replica, (), Output(answer=[ReadReady(5)]))
+    witness.sent(A2, Ack(10, 2, 1), 10, acks)
+    witness.stepped("a1", 1, solo.replica, (), Output(answer=[ReadReady(5)]))

@@ -1,0 +1,107 @@
+"""The report as one HTML file that needs nothing else, and as JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+import jinja2
+import msgspec
+from markupsafe import Markup, escape
+
+from loadtest.checkers.finding import Verdict
+from loadtest.drill.verdict import Ruling
+from loadtest.report.drawing import ladder, places, spread, timeline
+from loadtest.report.model import Comparison, Spread
+from loadtest.report.words import Words, deed, filled, word
+
+FORMAT: Final = 1
+_TEMPLATES: Final = Path(__file__).parent / "templates"
+_SHOWN: Final = 10
+"""So many problems of one checker stand in the page; verdict.json has them all."""
+
+
+def html(comparison: Comparison) -> str:
+    """The whole page: the overview where there is more than one drill, then each drill."""
+    counts = Counter(report.ruling for report in comparison.reports)
+    spreads = [
+        cell.gap_ms.most
+        for line in comparison.lines
+        for cell in line.cells
+        if cell is not None and cell.gap_ms is not None
+    ]
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            comparison=comparison,
+            reports=comparison.reports,
+            passed=counts[Ruling.PASS],
+            worst=_worst(counts),
+            most_ms=max(spreads, default=0.0),
+            shown=_SHOWN,
+            Verdict=Verdict,
+        )
+    )
+
+
+def document(comparison: Comparison) -> bytes:
+    """The model as JSON; times and names as in `loadtest.report.model`."""
+    whole = {"format": FORMAT, "kind": "kessai drill report", "comparison": comparison}
+    return msgspec.json.format(msgspec.json.encode(whole), indent=2)
+
+
+def both(words: Words) -> Markup:
+    """The words in both languages, of which the page shows one."""
+    if words.en == words.ja:
+        return escape(words.en)
+    return Markup('<span lang="en">{}</span><span lang="ja">{}</span>').format(words.en, words.ja)
+
+
+def _worst(counts: Counter[Ruling]) -> Ruling:
+    return next((each for each in (Ruling.FAIL, Ruling.INCONCLUSIVE) if counts[each]), Ruling.PASS)
+
+
+def _environment() -> jinja2.Environment:
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    made.filters.update(both=both, ms=_ms, s=_s, n=_n)
+    made.globals.update(
+        w=lambda name: both(word(name)),
+        word=word,
+        deed=deed,
+        filled=filled,
+        style=Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8")),
+        script=Markup((_TEMPLATES / "switches.js").read_text(encoding="utf-8")),
+        draw_timeline=timeline.draw,
+        draw_ladder=ladder.draw,
+        draw_places=places.draw,
+        draw_spread=spread.draw,
+    )
+    return made
+
+
+def _ms(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f} ms"
+
+
+def _s(value: float | Spread | None) -> str:
+    """Milliseconds as seconds; a spread of repeats as least / median / greatest."""
+    if value is None:
+        return "–"
+    if isinstance(value, Spread):
+        if value.least == value.most:
+            return _s(value.middle)
+        least, middle, most = (each / 1000.0 for each in (value.least, value.middle, value.most))
+        return f"{least:,.2f} / {middle:,.2f} / {most:,.2f} s"
+    return f"{value / 1000.0:,.2f} s"
+
+
+def _n(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}"
