@@ -269,7 +269,29 @@ def test_every_check_runs_and_one_that_finds_something_fails_them_all(checkout: 
 
 
 def test_the_tests_get_an_etcd_and_their_arguments(checkout: Checkout) -> None:
+    for tool in ("gcc", "chromium"):
+        checkout.program(tool, "#!/bin/sh\n")
     checkout.run()
     checkout.calls()
     assert checkout.run("test", "-k", "a b")[0] == 0
     assert checkout.calls().splitlines()[-2:] == ["-m deploy.lab.etcd_binary", "-m pytest -k a b"]
+
+
+def test_a_compiler_and_a_browser_are_installed_for_the_tests_and_said(checkout: Checkout) -> None:
+    checkout.program("apt-get", APT)
+    checkout.program("id", "#!/bin/sh\necho 0\n")
+    checkout.run()
+    checkout.calls()
+    status, _, err = checkout.run("test")
+    assert status == 0
+    packages = ["gcc", "libc6-dev", "chromium", "fonts-noto-cjk"]
+    installed = [line for line in checkout.calls().splitlines() if line.startswith("apt-get")]
+    assert [line.split()[-1] for line in installed] == packages
+    assert all(f"installing the system package {package}" in err for package in packages)
+
+
+def test_without_apt_it_is_said_what_the_tests_need(checkout: Checkout) -> None:
+    checkout.run()
+    status, _, err = checkout.run("test")
+    assert status == 1
+    assert "the tests need gcc libc6-dev chromium fonts-noto-cjk" in err
