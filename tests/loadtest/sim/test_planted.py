@@ -60,7 +60,7 @@ def test_a_plant_for_something_that_is_gone_is_refused() -> None:
         ("takeover-quorum-too-small", "T4"),
         ("served-too-soon", "replica"),
         ("read-without-proof", "R1"),
-        ("key-without-effect", "lost_approval"),
+        ("key-without-effect", "R1"),
     ],
 )
 def test_a_planted_bug_is_found(name: str, invariant: str) -> None:
