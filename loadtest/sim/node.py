@@ -29,6 +29,8 @@ class SimNode:
         self.site = ground.setup.nodes[name]
         self.clock_error_ms = 0.0
         self.clock_rate = 1.0
+        self.returns = False
+        """Does it begin again when a planned stop has ended? In the calm it does."""
         self.life = 0
         self.loop: VirtualLoop | None = None
         self.running: Life | None = None
@@ -121,6 +123,8 @@ class SimNode:
         def ended() -> None:
             if self.running is life:
                 self.crash("stopped")
+                if self.returns:
+                    self.start()
 
         loop.enter(lambda: loop.create_task(leave()))
 

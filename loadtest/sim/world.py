@@ -85,6 +85,7 @@ class World:
         for node in self.nodes.values():
             node.clock_error_ms, node.clock_rate = 0.0, 1.0
             node.disk.repair()
+            node.returns = True
             node.wake()
             node.start()
         for watch in self.watches.values():
