@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from coordinator.ballot import Output, PutConfiguration, ReadBack, Seen
+from coordinator.configuration import Configuration
 from coordinator.events import GuardFailed, GuardPassed, GuardUnknown
 
 
@@ -61,6 +62,15 @@ class Changes:
             self._passed(request, seen.configuration_revision, out)
         else:
             self._failed(request, out)
+
+    def seen(self, epoch: int, revision: int, configuration: Configuration, out: Output) -> None:
+        """etcd has `configuration` since `revision`, and had the leader key at `epoch` then: a
+        change that asked for just this, in that epoch, is made, whatever becomes of its answer."""
+        for change in list(self._open.values()):
+            request = change.request
+            ours = request.epoch == epoch and not request.resigning
+            if ours and revision > request.revision and configuration == request.configuration:
+                self._passed(request, revision, out)
 
     def unknown(self, request: PutConfiguration, out: Output) -> None:
         """The transaction's outcome is not known: read back."""

@@ -175,6 +175,9 @@ class Election:
         if revision > self.configuration_revision:
             self.configuration, self.configuration_revision = configuration, revision
             out.events.append(ConfigurationSeen(configuration, revision))
+            # Of the leader key all is known up to this revision: the watch keeps etcd's order, and
+            # a read shows both as they were together.
+            self._changes.seen(self.epoch, revision, configuration, out)
 
     def _see_leader(self, as_of: int, epoch: int, leader: LeaderRecord | None, out: Output) -> None:
         if as_of <= self._leader_as_of:

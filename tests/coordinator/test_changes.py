@@ -7,6 +7,8 @@ import pytest
 from coordinator.ballot import (
     Answered,
     ChangeAsked,
+    ConfigurationChanged,
+    LeaderChanged,
     NotDone,
     PutConfiguration,
     ReadBack,
@@ -76,6 +78,25 @@ def test_s4_a_read_of_the_old_value_proves_nothing() -> None:
     assert not [e for e in out.events if isinstance(e, GuardPassed | GuardFailed | GuardUnknown)]
     life.passes(RETRY_MS)
     assert life.hears(Ticked()).events == [GuardUnknown(3)]
+
+
+def test_s4_a_watch_that_shows_the_change_while_the_key_is_ours_tells_that_it_was_made() -> None:
+    life = asked()
+    life.hears(LeaderChanged(10, 10, mine(10)))
+    out = life.hears(ConfigurationChanged(12, NEW))
+    assert out.events == [ConfigurationSeen(NEW, 12), GuardPassed(3, 12)]
+    assert not life.hears(Unknown(CHANGE, "no answer")).requests
+
+
+@pytest.mark.parametrize("later", [(0, None), (11, record(OTHER, epoch=11))], ids=["gone", "other"])
+def test_s4_the_same_change_seen_after_the_key_was_ours_is_not_taken_for_our_own(
+    later: tuple[int, LeaderRecord | None],
+) -> None:
+    life = asked()
+    life.hears(LeaderChanged(10, 10, mine(10)))
+    life.hears(LeaderChanged(11, *later))
+    out = life.hears(ConfigurationChanged(12, NEW))
+    assert out.events == [ConfigurationSeen(NEW, 12)]
 
 
 def test_s4_the_same_change_sent_again_finds_its_first_copy() -> None:
