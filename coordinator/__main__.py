@@ -19,11 +19,11 @@ from coordinator.recording import Recorder
 from coordinator.records import Keys, RecordError
 from coordinator.registry import Registry
 from coordinator.settings import CoordinatorSettings, SettingsError, load
-from coordinator.sites.journal import Journal, wall_ms
+from coordinator.sites.journal import Journal
 from coordinator.sites.line import GrpcLine
 from coordinator.sites.lookout import Lookout
 from coordinator.sites.ports import Means
-from coordinator.stamp import stamp
+from coordinator.stamp import stamp, wall_ms
 
 _FLUSH_S: Final = 0.5
 """How long a stop waits for what is still to be written down."""

@@ -22,4 +22,9 @@ class Stamp:
 
 def stamp() -> Stamp:
     """A new one, of now."""
-    return Stamp(time.time_ns() // 1_000_000, secrets.token_hex(8))
+    return Stamp(wall_ms(), secrets.token_hex(8))
+
+
+def wall_ms() -> int:
+    """This machine's wall clock, in Unix milliseconds."""
+    return time.time_ns() // 1_000_000

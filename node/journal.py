@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import TextIO
 
 import msgspec
 
+from coordinator.stamp import wall_ms
 from node.core.outputs import Event
 
 
@@ -28,8 +28,3 @@ class Journal:
         line = {"at_ms": wall_ms(), "node": self._node}
         self._out.write(self._encode({**line, "event": kind, "detail": detail}).decode() + "\n")
         self._out.flush()
-
-
-def wall_ms() -> int:
-    """The wall clock, in Unix milliseconds."""
-    return time.time_ns() // 1_000_000

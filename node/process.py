@@ -20,12 +20,13 @@ from coordinator.configuration import ReplicaId
 from coordinator.events import ConfigurationSeen, CoordinatorEvent
 from coordinator.keyvalue import UnsupportedVersion
 from coordinator.session import Session
+from coordinator.stamp import wall_ms
 from node.assembly import make_fetcher, make_registry, make_servers
 from node.core.inputs import PeerRefused, Received
 from node.core.messages import Message
 from node.core.outputs import Event
 from node.core.silent import Silent
-from node.journal import Journal, wall_ms
+from node.journal import Journal
 from node.metrics import Endpoint, Metrics
 from node.rpc.replication import Links, PeerLink, ReplicationService
 from node.rpc.server import ListenError

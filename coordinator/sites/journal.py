@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import TextIO
 
 import msgspec
+
+from coordinator.stamp import wall_ms
 
 
 class Journal:
@@ -22,8 +23,3 @@ class Journal:
         line = {"at_ms": wall_ms(), "coordinator": self._coordinator}
         self._out.write(self._encode({**line, "event": kind, "detail": detail}).decode() + "\n")
         self._out.flush()
-
-
-def wall_ms() -> int:
-    """The wall clock, in Unix milliseconds."""
-    return time.time_ns() // 1_000_000

@@ -7,22 +7,20 @@ it should not (etcd#15247), and 3.5.0 to 3.5.2 may disagree about the data itsel
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from deploy.lab import apt
+from deploy.lab.tools import TOOLS, alone, put, unpacked
 
 Version = tuple[int, int, int]
 LEAST: Final[Version] = (3, 5, 16)
-TOOLS: Final = Path(__file__).resolve().parents[2] / ".kessai" / "tools"
 
 _PACKAGE: Final = "etcd-server"
 _INSIDE: Final = Path("usr/bin/etcd")
@@ -54,7 +52,7 @@ def find(tools: Path = TOOLS, say: Callable[[str], None] = lambda line: None) ->
             say(f"{refusal}; using another one")
         else:
             return Path(found)
-    with _alone(tools):
+    with alone(tools):
         return _installed(tools) or _install(tools, say)
 
 
@@ -98,41 +96,23 @@ def _installed(tools: Path) -> Path | None:
 
 
 def _install(tools: Path, say: Callable[[str], None]) -> Path:
-    """Download and unpack, beside the final place, then rename: a half-made one is never found."""
-    work = tools / ".etcd-incomplete"
-    shutil.rmtree(work, ignore_errors=True)
+    say(f"no etcd of a good version here; fetching the package {_PACKAGE} with apt")
     try:
-        say(f"no etcd of a good version here; fetching the package {_PACKAGE} with apt")
-        package = apt.fetch(
-            _PACKAGE,
-            lambda text: (parse(text) or (0, 0, 0)) >= LEAST,
-            work,
-            say,
-            too_old=_TOO_OLD,
-        )
-        apt.unpack(package, work / "root")
-        version = check(work / "root" / _INSIDE)
-        folder = tools / f"etcd-{'.'.join(map(str, version))}"
-        shutil.rmtree(folder, ignore_errors=True)
-        (work / "root").rename(folder)
+        with unpacked("etcd", _PACKAGE, tools, say, good=_is_good, too_old=_TOO_OLD) as root:
+            version = ".".join(map(str, check(root / _INSIDE)))
+            folder = tools / f"etcd-{version}"
+            put(root, folder)
     except apt.AptFailed as problem:
         raise EtcdRefused(
             f"no etcd could be installed: {problem}. {_NEED}: put one on PATH, or set "
             "KESSAI_ETCD to its path"
         ) from problem
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    say(f"etcd {'.'.join(map(str, version))} is in {folder}")
+    say(f"etcd {version} is in {folder}")
     return folder / _INSIDE
 
 
-@contextmanager
-def _alone(tools: Path) -> Iterator[None]:
-    """One installation at a time; the second waits and then finds what the first one installed."""
-    tools.mkdir(parents=True, exist_ok=True)
-    with (tools / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _is_good(text: str) -> bool:
+    return (parse(text) or (0, 0, 0)) >= LEAST
 
 
 if __name__ == "__main__":

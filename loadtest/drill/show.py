@@ -9,13 +9,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from loadtest.checkers.finding import Verdict
+from loadtest.checkers.finding import Finding, Verdict
 from loadtest.drill.runner import Played
 from loadtest.drill.verdict import Ruling
 from loadtest.load_plan import Progress
 
 _SHOWN = 5
 _COLOURS = {Ruling.PASS: "green", Ruling.FAIL: "red", Ruling.INCONCLUSIVE: "yellow"}
+_ANSWERS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.UNKNOWN: "yellow"}
 _RULINGS_JA = {Ruling.PASS: "合格", Ruling.FAIL: "不合格", Ruling.INCONCLUSIVE: "判定不能"}
 
 
@@ -45,13 +46,7 @@ def show(console: Console, played: Played) -> None:
     if verdict.rows:
         console.print(table)
     for finding in verdict.findings:
-        good = finding.verdict is Verdict.PASS
-        colour = "green" if good else "red" if finding.verdict is Verdict.FAIL else "yellow"
-        console.print(
-            f"[{colour}]{finding.verdict:8}[/] {escape(finding.question)} "
-            f"[dim]({finding.checker}, {finding.looked_at:,} compared)[/]",
-            soft_wrap=True,
-        )
+        show_finding(console, finding)
         for note in finding.notes:
             console.print(f"           {escape(note)}", style="dim", soft_wrap=True)
         for problem in finding.problems[:_SHOWN]:
@@ -66,6 +61,15 @@ def show(console: Console, played: Played) -> None:
     console.print(
         f"\n[bold {colour}]{verdict.ruling.upper()} {_RULINGS_JA[verdict.ruling]}[/]"
         f"  evidence: {played.folder}",
+        soft_wrap=True,
+    )
+
+
+def show_finding(console: Console, finding: Finding) -> None:
+    """A judge's answer, in one line."""
+    console.print(
+        f"[{_ANSWERS[finding.verdict]}]{finding.verdict:8}[/] {escape(finding.question)} "
+        f"[dim]({finding.checker}, {finding.looked_at:,} compared)[/]",
         soft_wrap=True,
     )
 

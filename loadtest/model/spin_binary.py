@@ -5,7 +5,6 @@ Spin turns the model into a C program, so a C compiler (gcc) is needed, too.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.lab import apt
-from deploy.lab.etcd_binary import TOOLS
+from deploy.lab.tools import TOOLS, alone, put, unpacked
 
 _INSIDE: Final = Path("usr/bin/spin")
 _HOW: Final = "put spin (Debian and Ubuntu have it) on PATH, or set KESSAI_SPIN to its path"
@@ -39,9 +38,7 @@ def find(tools: Path = TOOLS, say: Callable[[str], None] = lambda line: None) ->
     found = shutil.which("spin")
     if found and version(Path(found)) is not None:
         return Path(found)
-    tools.mkdir(parents=True, exist_ok=True)
-    with (tools / ".lock-spin").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # one installation at a time
+    with alone(tools):
         own = tools / "spin" / _INSIDE
         if version(own) is None:
             _install(tools, say)
@@ -69,19 +66,12 @@ def version(spin: Path) -> str | None:
 
 
 def _install(tools: Path, say: Callable[[str], None]) -> None:
-    """Download and unpack, beside the final place, then rename: a half-made one is never found."""
-    work = tools / ".spin-incomplete"
-    shutil.rmtree(work, ignore_errors=True)
+    say("no spin here; fetching the package spin with apt")
     try:
-        say("no spin here; fetching the package spin with apt")
-        package = apt.fetch("spin", lambda text: True, work, say)
-        apt.unpack(package, work / "root")
-        if version(work / "root" / _INSIDE) is None:
-            raise SpinMissing(f"the spin that apt has does not run here: {_HOW}")
-        shutil.rmtree(tools / "spin", ignore_errors=True)
-        (work / "root").rename(tools / "spin")
+        with unpacked("spin", "spin", tools, say) as root:
+            if version(root / _INSIDE) is None:
+                raise SpinMissing(f"the spin that apt has does not run here: {_HOW}")
+            put(root, tools / "spin")
     except apt.AptFailed as problem:
         raise SpinMissing(f"spin could not be fetched: {problem}; {_HOW}") from problem
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     say(f"spin is in {tools / 'spin'}")

@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from deploy.lab.processes import HOME
 from loadtest import evidence
-from loadtest.checkers.finding import Verdict
+from loadtest.drill.show import show_finding
 from loadtest.evidence import EvidenceError
 from loadtest.report import dossier, page
 from loadtest.report.build import build
@@ -25,7 +25,6 @@ from loadtest.verify import verify as judge_again
 _HOLDS, _DIFFERS, _UNREADABLE = range(3)
 _SHOWN: Final = 20
 _LATEST: Final = "latest"
-_COLOURS: Final = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.UNKNOWN: "yellow"}
 
 
 @click.command()
@@ -99,11 +98,7 @@ def _plain(verified: Verified) -> dict[str, object]:
 
 def _show(console: Console, verified: Verified) -> None:
     for finding in verified.findings:
-        console.print(
-            f"[{_COLOURS[finding.verdict]}]{finding.verdict:8}[/] {escape(finding.question)} "
-            f"[dim]({finding.checker}, {finding.looked_at:,} compared)[/]",
-            soft_wrap=True,
-        )
+        show_finding(console, finding)
     for note in verified.notes:
         console.print(f"note: {escape(note)}", style="dim", soft_wrap=True)
     for each in verified.altered[:_SHOWN]:

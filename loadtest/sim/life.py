@@ -70,7 +70,7 @@ class Life:
             say=lambda kind, words: None,
             fetch_file=self._fetch_file,
             connected=dict,
-            clock_ms=self._wall_ms,
+            clock_ms=node.wall_ms,
         )
         self.driver, self.engine = works.driver, works.engine
         self.session = Session(
@@ -90,7 +90,7 @@ class Life:
             settings.timings.etcd_deadline_ms,
             self._on_coordination,
             life=f"{node.name}.{node.life}",
-            clock_ms=self._wall_ms,
+            clock_ms=node.wall_ms,
         )
         self.driver.elections = self.session
         store.start(self.driver)
@@ -103,9 +103,6 @@ class Life:
         await self.session.start()
         self.session.publish(last_index, "ready")
         await self.session.wait()
-
-    def _wall_ms(self) -> int:
-        return self._ground.wall_ms(self._node.clock_error_ms)
 
     # -- peers -----------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from loadtest.sim.front import Front
 from loadtest.sim.ground import Ground
 from loadtest.sim.happening import Kind
 from loadtest.sim.life import Life
-from loadtest.sim.loop import VirtualLoop
+from loadtest.sim.process import Process
 from loadtest.sim.storage.disk import SimDisk
 from loadtest.sim.storage.store import SimStore
 from node.store import Recovered, StoreFull, StoreRefused
@@ -17,27 +17,21 @@ _ROOM_MS: Final = 500.0
 """How often a node that ran out of room looks whether there is some."""
 
 
-class SimNode:
+class SimNode(Process):
     """A host with one disk at a time; `running` is its present life.
 
-    `disks` are all that it ever had, the present one last. `clock_error_ms`: by how much its wall
-    clock is wrong; `clock_rate`: seconds of the monotonic clock of its *next* life a true second.
+    `disks` are all that it ever had, the present one last; `clock_rate`: seconds of the monotonic
+    clock of its *next* life a true second.
     """
 
     def __init__(self, name: str, ground: Ground) -> None:
-        self.name = name
-        self.site = ground.setup.nodes[name]
-        self.clock_error_ms = 0.0
+        super().__init__(name, ground.setup.nodes[name], ground)
         self.clock_rate = 1.0
         self.returns = False
         """Does it begin again when a planned stop has ended? In the calm it does."""
-        self.life = 0
-        self.loop: VirtualLoop | None = None
         self.running: Life | None = None
         self.front = Front(self, ground.network)
-        self._ground = ground
         self.disks: list[SimDisk] = []
-        self._dead: list[VirtualLoop] = []  # swept up by nobody before the day is over
         self.disk = self._new_disk()
 
     def _new_disk(self) -> SimDisk:
@@ -52,22 +46,13 @@ class SimNode:
         self.disks.append(disk)
         return disk
 
-    @property
-    def up(self) -> bool:
-        """Does its process run (or stand still)?"""
-        return self.loop is not None
-
     def start(self) -> None:
         """A new life from what is on the disk. A disk that is refused is put aside (D6)."""
         if self.up:
             return
-        ground = self._ground
-        self.life += 1
-        name = f"{self.name}.{self.life}"
-        self.loop = loop = VirtualLoop(
-            name, ground.timeline, ground.dice.of(f"loop {self.name}"), rate=self.clock_rate
-        )
-        ground.happened(Kind.RESTART, self.name, f"life {self.life} on {self.disk.disk_id}")
+        loop = self._live(self.clock_rate)
+        on = f"life {self.life} on {self.disk.disk_id}"
+        self._ground.happened(Kind.RESTART, self.name, on)
         loop.enter(self._begin)
 
     def _begin(self) -> None:
@@ -102,10 +87,8 @@ class SimNode:
         """The process is gone, and with it all that was not synced."""
         if self.loop is None:
             return
-        self.loop.kill()
-        self._dead.append(self.loop)
-        self.loop = self.running = None
-        self._ground.happened(Kind.CRASH, self.name, why)
+        self.running = None
+        self._die(why)
         self.disk.crash()
         self.front.reset()
 
@@ -127,18 +110,6 @@ class SimNode:
                     self.start()
 
         loop.enter(lambda: loop.create_task(leave()))
-
-    def pause(self) -> None:
-        """The process stands still."""
-        if self.loop is not None:
-            self.loop.pause()
-            self._ground.happened(Kind.PAUSE, self.name)
-
-    def wake(self) -> None:
-        """The process goes on where it stopped."""
-        if self.loop is not None and self.loop.paused:
-            self._ground.happened(Kind.WAKE, self.name)
-            self.loop.wake()
 
     def lose_disk(self) -> None:
         """Everything on its disk is gone; it comes back as another replica (D6)."""

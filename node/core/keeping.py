@@ -36,11 +36,10 @@ def tend(leader: Leader, now: float) -> None:
         names = " ".join(sorted(str(member) for member in gone))
         leader.begin_change(target, f"evict {names}", now)
         return
-    live = leader.live(now)
     for peer in leader.peers.values():
         target = _admission(leader, peer, now)
         # One whose new quorum does not answer is never covered (S2): perhaps another's is.
-        if target is not None and is_write_quorum(target, live):
+        if target is not None and is_write_quorum(target, leader.live(now)):
             leader.begin_change(target, f"admit {peer.replica}", now)
             return
 

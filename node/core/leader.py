@@ -182,7 +182,6 @@ class Leader:
     def missing_quorum(self, now: float) -> str:
         """Why nothing can be committed just now, in words; "" when a write quorum answers."""
         live = self.live(now)
-        answering = " ".join(sorted(replica.node for replica in live))
         for configuration in self._configurations():
             copies = configuration.copies()
             if not is_write_quorum(configuration, live) or copies < configuration.copies_min:
@@ -190,6 +189,7 @@ class Leader:
                     f"{site} {{{' '.join(sorted(m.node for m in members))}}}"
                     for site, members in sorted(configuration.in_sync.items())
                 )
+                answering = " ".join(sorted(replica.node for replica in live))
                 least = configuration.copies_min
                 return f"no write quorum: in sync {sets}, answering {answering}, copies_min {least}"
         return ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from coordinator.keyvalue import Changed, Compacted, RegistryError, Unavailable
 from loadtest.sim.coordination.keyspace import Keyspace
@@ -79,7 +80,7 @@ class Watches:
                 watch.due = True
                 what = f"etcd tells {watch.who}"
                 lag = self._dice.of(what).uniform(0, self._lag_ms())
-                self._timeline.after(lag, lambda watch=watch: self._pump(watch), what)  # type: ignore[misc]
+                self._timeline.after(lag, partial(self._pump, watch), what)
 
     def end(self) -> None:
         """etcd is away: members without a leader end their watches, and take no new ones."""

@@ -26,6 +26,7 @@ from loadtest.sim.ground import CLUSTER, ETCD, Ground
 from loadtest.sim.happening import Kind
 from loadtest.sim.life import Life
 from loadtest.sim.loop import VirtualLoop
+from loadtest.sim.process import Process
 from loadtest.wire import METHODS
 from node.engine import HandoverAnswer
 from proto import settlement_pb2
@@ -42,7 +43,7 @@ class Inside:
     loop: VirtualLoop | None = None
 
 
-class SimWatch:
+class SimWatch(Process):
     """The coordinator of one place: a host, with one process after another.
 
     It looks at the nodes as terminals do, over the links from its own name; what it asks as an
@@ -50,55 +51,23 @@ class SimWatch:
     """
 
     def __init__(self, place: str, ground: Ground) -> None:
-        self.name = f"watch-{place}"
-        self.site = place
-        self.loop: VirtualLoop | None = None
-        self.life = 0
-        self.clock_error_ms = 0.0
+        super().__init__(f"watch-{place}", place, ground)
         self.inside = Inside(f"{self.name}:inside", place)
         ground.network.attach(self.inside)
-        self._ground = ground
         self._stamps = 0
-        self._dead: list[VirtualLoop] = []  # swept up by nobody before the day is over
-
-    @property
-    def up(self) -> bool:
-        """Does its process run (or stand still)?"""
-        return self.loop is not None
 
     def start(self) -> None:
         """A new life, which knows nothing of the one before."""
         if self.up:
             return
-        self.life += 1
-        self.loop = self.inside.loop = VirtualLoop(
-            f"{self.name}.{self.life}",
-            self._ground.timeline,
-            self._ground.dice.of(f"loop {self.name}"),
-        )
+        loop = self.inside.loop = self._live()
         self._ground.happened(Kind.RESTART, self.name, f"life {self.life}")
-        self.loop.enter(partial(self._begin, self.loop))
+        loop.enter(partial(self._begin, loop))
 
     def crash(self, why: str = "killed") -> None:
         """The process is gone; nobody misses anything of it."""
-        if self.loop is None:
-            return
-        self.loop.kill()
-        self._dead.append(self.loop)
-        self.loop = self.inside.loop = None
-        self._ground.happened(Kind.CRASH, self.name, why)
-
-    def pause(self) -> None:
-        """The process stands still."""
-        if self.loop is not None and not self.loop.paused:
-            self.loop.pause()
-            self._ground.happened(Kind.PAUSE, self.name)
-
-    def wake(self) -> None:
-        """The process goes on where it stopped."""
-        if self.loop is not None and self.loop.paused:
-            self._ground.happened(Kind.WAKE, self.name)
-            self.loop.wake()
+        self.inside.loop = None
+        self._die(why)
 
     def _begin(self, loop: VirtualLoop) -> None:
         ground, setup = self._ground, self._ground.setup
@@ -116,7 +85,7 @@ class SimWatch:
         registry = SimRegistry(
             ground.etcd, ground.network, self.name, loop, settings.etcd_deadline_ms
         )
-        recorder = Recorder(registry, Keys(CLUSTER), self.name, self.site, self._wall_ms)
+        recorder = Recorder(registry, Keys(CLUSTER), self.name, self.site, self.wall_ms)
         means = Means(self._dial, self._stamp)
         lookout = Lookout(settings, registry, recorder, self, means)
         for work in (recorder.run(), lookout.run()):
@@ -126,12 +95,9 @@ class SimWatch:
         """What its process writes into its log."""
         self._ground.happened(Kind.SAID, self.name, f"{kind}: {detail}")
 
-    def _wall_ms(self) -> int:
-        return self._ground.wall_ms(self.clock_error_ms)
-
     def _stamp(self) -> Stamp:
         self._stamps += 1
-        return Stamp(self._wall_ms(), f"{self._stamps:08d}")
+        return Stamp(self.wall_ms(), f"{self._stamps:08d}")
 
     def _dial(self, endpoint: str) -> SimLine:
         node = endpoint.removesuffix(_PEERS)

@@ -15,6 +15,19 @@ from loadtest.sim.weather.moments import Moment
 from loadtest.sim.weather.troubles import At, Cue, Part, Plan, Trouble, What
 from node.core import Timings
 
+
+def quick(mode: Mode) -> Switching:
+    """Coordinators that look and decide fast."""
+    return Switching(
+        mode=mode,
+        probe_ms=100,
+        probe_deadline_ms=200,
+        move_leader_ms=300,
+        agree_ms=500,
+        fresh_ms=700,
+    )
+
+
 # The simulator: a refused connection was told to the driver of a life that had ended, which went
 # on as a ghost beside the next one, and led.
 ZOMBIE = Plan(
@@ -31,14 +44,7 @@ ZOMBIE = Plan(
             appends_under_way=1,
         ),
         lease_ms=2000,
-        switching=Switching(
-            mode=Mode.MANUAL,
-            probe_ms=100,
-            probe_deadline_ms=200,
-            move_leader_ms=300,
-            agree_ms=500,
-            fresh_ms=700,
-        ),
+        switching=quick(Mode.MANUAL),
         manners=Manners(late=0.0),
         disk=DiskManners(stall=0.0),
         etcd=EtcdManners(answer_lost=0.0, late=0.0),
@@ -81,14 +87,7 @@ LEFT_BEHIND = Plan(
             log_keep_entries=6,
         ),
         lease_ms=2000,
-        switching=Switching(
-            mode=Mode.AUTOMATIC,
-            probe_ms=100,
-            probe_deadline_ms=200,
-            move_leader_ms=300,
-            agree_ms=500,
-            fresh_ms=700,
-        ),
+        switching=quick(Mode.AUTOMATIC),
         manners=Manners(loss=0.008949921605623119, repeat=0.012138691166882813),
         disk=DiskManners(most_ms=1.5),
         terminals=7,
@@ -189,14 +188,7 @@ OFFERED_WHAT_IT_HAS = Plan(
             log_keep_entries=6,
         ),
         lease_ms=2000,
-        switching=Switching(
-            mode=Mode.MANUAL,
-            probe_ms=100,
-            probe_deadline_ms=200,
-            move_leader_ms=300,
-            agree_ms=500,
-            fresh_ms=700,
-        ),
+        switching=quick(Mode.MANUAL),
         manners=Manners(late=0.0),
         rate=8.0,
         batch_commands=4,
