@@ -25,13 +25,15 @@ class InitialiseError(Exception):
 class Plan:
     """What is to be made: the nodes of each site, and the settings of the first configuration.
 
-    `cluster_id` is new and random, and kept by whoever may have to ask again.
+    `cluster_id` is new and random, and kept by whoever may have to ask again. `in_batches`: the
+    sites of which nobody counts, since they are fed in batches (X6).
     """
 
     sites: Mapping[str, Sequence[str]]
     active_site: str
     copies_min: int
     cluster_id: str
+    in_batches: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,9 @@ def _configuration(plan: Plan, nodes: Mapping[str, NodeRecord]) -> Configuration
                     f"{name} says that it is in site {nodes[name].site!r}, not {site!r}"
                 )
     in_sync = {
-        site: frozenset(ReplicaId(name, nodes[name].disk) for name in names)
+        site: frozenset(
+            ReplicaId(name, nodes[name].disk) for name in names if site not in plan.in_batches
+        )
         for site, names in plan.sites.items()
     }
     try:

@@ -8,6 +8,7 @@ from typing import Final
 from coordinator.configuration import majority
 from deploy.control import NodeStatus
 from deploy.sight import Sight, without_disks
+from node.ledger.commands import Service
 
 LAG_ALARM: Final = 1000
 """Entries behind the leader."""
@@ -20,6 +21,7 @@ def alarms(sight: Sight) -> list[str]:
     """Empty when all is well."""
     return [
         *_settling(sight),
+        *_services(sight),
         *_standby(sight),
         *_proposals(sight),
         *_nodes(sight),
@@ -36,6 +38,17 @@ def _settling(sight: Sight) -> Iterator[str]:
     identities = {each.cluster_id for each in statuses.values() if each and each.cluster_id}
     if len(identities) > 1:
         yield f"nodes of different clusters: {', '.join(sorted(identities))}"
+
+
+def _services(sight: Sight) -> Iterator[str]:
+    if sight.leader is not None:
+        offered = sight.topology.site(sight.leader.site).services
+        refused = [each.name for each in Service if offered and each.name not in offered]
+        if refused:
+            yield (
+                f"site {sight.leader.site} settles and offers {', '.join(offered)} only; refused: "
+                f"{', '.join(refused)}"
+            )
 
 
 def _standby(sight: Sight) -> Iterator[str]:
@@ -62,7 +75,8 @@ def _nodes(sight: Sight) -> Iterator[str]:
     leader, given_up = sight.leader, sight.given_up()
     counted = {replica.partition("/")[0] for site in sight.sites() for replica in site.in_sync}
     for name, each in sight.statuses.items():
-        out = leader is not None and name not in counted
+        by_design = sight.batch_every_ms(sight.topology.site_of(name)) > 0
+        out = leader is not None and name not in counted and not by_design
         if each is None:
             yield f"{name} does not answer" + (", and is not in sync" if out else "")
         elif each.replica in given_up:
@@ -75,7 +89,7 @@ def _nodes(sight: Sight) -> Iterator[str]:
         elif out and leader is not None:
             yield f"{name} is not in sync" + _how(each, leader)
     for peer in leader.peers if leader else ():
-        if peer.lag >= LAG_ALARM:
+        if peer.lag >= LAG_ALARM and peer.feed != "in batches":
             yield f"{peer.node} is {peer.lag} entries behind"
 
 

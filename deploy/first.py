@@ -28,6 +28,7 @@ async def _make(registry: Registry, topology: Topology) -> Initialised:
         active_site=topology.active_site,
         copies_min=topology.copies_min,
         cluster_id=secrets.token_hex(8),
+        in_batches=frozenset(site.name for site in topology.sites if site.batch_every_ms),
     )
     found = await existing(registry, topology.cluster)
     return found or await initialise(registry, topology.cluster, plan, _WAIT_MS)

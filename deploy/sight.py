@@ -65,7 +65,8 @@ class Sight:
 
     @property
     def mode(self) -> str:
-        """How settlements are replicated: in sync, degraded, one site; empty where nobody knows."""
+        """How settlements are replicated: in sync, degraded, batches, one site; empty where nobody
+        knows."""
         if len(self.topology.sites) == 1:
             return "one site"
         if self.leader is not None and self.leader.mode:
@@ -73,7 +74,14 @@ class Sight:
         standby = [site for site in self.sites() if site.role == "standby"]
         if not standby:
             return ""
-        return "in sync" if any(site.in_sync for site in standby) else "degraded"
+        if any(site.in_sync for site in standby):
+            return "in sync"
+        return "batches" if any(self.batch_every_ms(site.name) for site in standby) else "degraded"
+
+    def batch_every_ms(self, site: str) -> int:
+        """How often `site` is sent what was settled, as the standby that it is; 0: in real time."""
+        is_standby = self.active_site not in ("", site)
+        return self.topology.site(site).batch_every_ms if is_standby else 0
 
     def sites(self) -> tuple[SiteSight, ...]:
         """Each site of the topology, in its order."""

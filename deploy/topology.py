@@ -9,6 +9,8 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+from collections.abc import Iterable
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -16,6 +18,7 @@ import msgspec
 
 from coordinator.settings import CoordinatorSettings, Mode, Switching, Watched
 from deploy import topology_rules
+from node.rpc.paths import over_each
 from node.settings import Limits, Peer, Settings, Timings
 
 FOLDER: Final = Path(__file__).resolve().parent / "topologies"
@@ -33,12 +36,17 @@ class TopologyError(ValueError):
 
 
 class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One settlement node and its three `host:port` addresses."""
+    """One settlement node and its three `host:port` addresses.
+
+    `paths`: more IP addresses of its host, each reached over one of the site's switches alone; the
+    ports are the same there.
+    """
 
     name: Name
     terminals: str
     peers: str
     metrics: str
+    paths: tuple[str, ...] = ()
 
     def addresses(self) -> tuple[tuple[str, str], ...]:
         """Each address after whose it is, in words."""
@@ -50,20 +58,41 @@ class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A group of nodes in one place; every host there is wired to each of its network switches."""
+    """A group of nodes in one place; every host there is wired to each of its network switches.
+
+    `batch_every_ms`: while it is the standby it is not kept in sync, but sent what was settled once
+    in so long; 0: it is kept in sync in real time. `services`: what is offered while it is active,
+    by the names of proto/settlement.proto; none named: all.
+    """
 
     name: Name
     nodes: tuple[Node, ...]
     switches: int = 2
+    batch_every_ms: int = 0
+    services: tuple[str, ...] = ()
+
+
+class Operators(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The people on duty, as far as drills play them. `decide_s`: from the outage to the moment at
+    which they begin to act. `network_failures`: may they let the standby take over for equipment of
+    the network that has failed?
+    """
+
+    decide_s: float = 10.0
+    network_failures: bool = True
 
 
 class EtcdMember(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One etcd member; `place` says with which site it fails, or that it stands apart."""
+    """One etcd member; `place` says with which site it fails, or that it stands apart.
+
+    `paths`: as those of a node.
+    """
 
     name: Name
     place: Name
     client: str
     peers: str
+    paths: tuple[str, ...] = ()
 
     def addresses(self) -> tuple[tuple[str, str], ...]:
         """Each address after whose it is, in words."""
@@ -87,6 +116,7 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     etcd: tuple[EtcdMember, ...]
     coordinators: tuple[Coordinator, ...] = ()
     switching: Switching = Switching()
+    operators: Operators = Operators()
     timings: Timings = Timings()
     limits: Limits = Limits()
 
@@ -124,33 +154,54 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         found += [each.name for each in self.coordinators if each.place == place]
         return tuple(found)
 
+    def site(self, name: str) -> Site:
+        """The site of this name. Raises `KeyError`."""
+        for site in self.sites:
+            if site.name == name:
+                return site
+        raise KeyError(name)
+
     def site_of(self, node: str) -> str:
         """The site of a node. Raises `KeyError` for a name that is not in the topology."""
+        return self._site_of(node).name
+
+    def _site_of(self, node: str) -> Site:
         for site in self.sites:
             if any(each.name == node for each in site.nodes):
-                return site.name
+                return site
         raise KeyError(node)
 
     def settings(self, node: str, folder: Path) -> Settings:
         """What the program of `node` is told, with its data in `folder`. Raises `KeyError`."""
-        site = self.site_of(node)
-        own = next(each for each in self.nodes if each.name == node)
+        site = self._site_of(node)
+        own = next(each for each in site.nodes if each.name == node)
         return Settings(
             cluster=self.cluster,
             node=node,
-            site=site,
+            site=site.name,
             folder=str(folder),
             terminals=own.terminals,
             peers=own.peers,
             metrics=own.metrics,
-            etcd=self.etcd_endpoints,
+            etcd=_clients(self.etcd),
             others=tuple(
-                Peer(each.name, self.site_of(each.name), each.peers, each.terminals)
-                for each in self.nodes
+                Peer(
+                    each.name,
+                    other.name,
+                    each.peers,
+                    each.terminals,
+                    each.paths,
+                    other.batch_every_ms,
+                )
+                for other in self.sites
+                for each in other.nodes
                 if each.name != node
             ),
             timings=self.timings,
             limits=self.limits,
+            paths=own.paths,
+            services=site.services,
+            batch_every_ms=site.batch_every_ms,
         )
 
     def coordinator_settings(self, name: str) -> CoordinatorSettings:
@@ -164,7 +215,7 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             cluster=self.cluster,
             name=name,
             place=own.place,
-            etcd=tuple(member.client for member in nearest),
+            etcd=_clients(nearest),
             nodes=tuple(
                 Watched(each.name, self.site_of(each.name), each.terminals, each.peers)
                 for each in self.nodes
@@ -172,6 +223,12 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             switching=self.switching,
             etcd_deadline_ms=self.timings.etcd_deadline_ms,
         )
+
+
+def _clients(members: Iterable[EtcdMember]) -> tuple[str, ...]:
+    """Where these are reached: each one's first address, then each one's next, and so on."""
+    every = [over_each(member.client, member.paths) for member in members]
+    return tuple(each for row in zip_longest(*every) for each in row if each is not None)
 
 
 def load(path: Path) -> Topology:
@@ -211,6 +268,7 @@ _SHAPES: Final[dict[str, type[msgspec.Struct]]] = {
     "etcd": EtcdMember,
     "coordinators": Coordinator,
     "switching": Switching,
+    "operators": Operators,
     "timings": Timings,
     "limits": Limits,
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from coordinator.configuration import majority
 from coordinator.settings import Switching
 from deploy import addresses
+from node.ledger.commands import Service
 from node.settings import Limits, Timings
 
 if TYPE_CHECKING:
@@ -30,9 +31,12 @@ def broken(topology: Topology) -> Iterator[Broken]:
     yield from _places(topology)
     yield from _coordinators(topology)
     yield from _addresses(topology)
+    yield from _standby(topology)
     yield from _copies(topology)
     yield from _timings(topology.timings)
     yield from _switching(topology.switching)
+    if topology.operators.decide_s < 0:
+        yield "operators.decide_s", f"expected 0 seconds or more, not {topology.operators.decide_s}"
     for name in Limits.__struct_fields__:
         if getattr(topology.limits, name) < 1:
             yield f"limits.{name}", "expected at least 1"
@@ -130,24 +134,50 @@ def _addresses(topology: Topology) -> Iterator[Broken]:
 
 
 def _keyed(topology: Topology) -> Iterator[tuple[str, str]]:
-    """Every address after its key in the file."""
+    """Every address after its key in the file; a path once for every port that it is used with."""
     for s, site in enumerate(topology.sites):
         for n, node in enumerate(site.nodes):
-            yield f"sites[{s}].nodes[{n}].terminals", node.terminals
-            yield f"sites[{s}].nodes[{n}].peers", node.peers
-            yield f"sites[{s}].nodes[{n}].metrics", node.metrics
+            key = f"sites[{s}].nodes[{n}]"
+            yield f"{key}.terminals", node.terminals
+            yield f"{key}.peers", node.peers
+            yield f"{key}.metrics", node.metrics
+            yield from _along(f"{key}.paths", node.paths, (node.terminals, node.peers))
     for m, member in enumerate(topology.etcd):
         yield f"etcd[{m}].client", member.client
         yield f"etcd[{m}].peers", member.peers
+        yield from _along(f"etcd[{m}].paths", member.paths, (member.client, member.peers))
+
+
+def _along(
+    key: str, paths: tuple[str, ...], listened: tuple[str, ...]
+) -> Iterator[tuple[str, str]]:
+    for p, host in enumerate(paths):
+        for address in listened:
+            yield f"{key}[{p}]", f"{host}:{address.rpartition(':')[2]}"
+
+
+def _standby(topology: Topology) -> Iterator[Broken]:
+    for s, site in enumerate(topology.sites):
+        key = f"sites[{s}].batch_every_ms"
+        if site.batch_every_ms < 0:
+            yield key, f"expected 0 (in real time) or milliseconds, not {site.batch_every_ms}"
+        elif site.batch_every_ms and site.name == topology.active_site:
+            yield key, f"expected none for {site.name!r}: it is the active site at the first start"
+        for name in site.services:
+            if name not in Service.__members__:
+                known = ", ".join(Service.__members__)
+                yield f"sites[{s}].services", f"expected some of {known}, not {name!r}"
 
 
 def _copies(topology: Topology) -> Iterator[Broken]:
-    possible = sum(majority(len(site.nodes)) for site in topology.sites)
+    counted = [site for site in topology.sites if not site.batch_every_ms]
+    possible = sum(majority(len(site.nodes)) for site in counted)
     if not 1 <= topology.copies_min <= possible:
         yield (
             "copies_min",
-            f"expected 1 to {possible}, the copies that the nodes' majorities make, "
-            f"not {topology.copies_min}",
+            f"expected 1 to {possible}, the copies that the nodes' majorities make"
+            + (" without the site that is fed in batches" * (len(counted) < len(topology.sites)))
+            + f", not {topology.copies_min}",
         )
 
 

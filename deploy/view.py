@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 import msgspec
 from rich.table import Table
@@ -17,7 +17,8 @@ def headline(sight: Sight) -> str:
     leader = sight.leader
     who = f"{leader.node} leads epoch {leader.epoch}" if leader else "no leader"
     where = f" in site {leader.site}" if leader and len(sight.topology.sites) > 1 else ""
-    return f"{sight.topology.cluster}: {who}{where}" + (f", {sight.mode}" if sight.mode else "")
+    how = "standby in batches" if sight.mode == "batches" else sight.mode
+    return f"{sight.topology.cluster}: {who}{where}" + (f", {how}" if how else "")
 
 
 def sites(sight: Sight) -> Table:
@@ -39,6 +40,8 @@ def _replication(sight: Sight, site: SiteSight) -> str:
         return "settles" if sight.leader else "[red]settles nothing[/]"
     if not site.role:
         return "?"
+    if sight.mode == "batches":
+        return f"a batch every {sight.batch_every_ms(site.name) / 1000:g} s"
     return "in sync" if sight.mode == "in sync" else "[red]not in sync[/]"
 
 
@@ -62,7 +65,7 @@ def table(sight: Sight) -> Table:
             each.site,
             _role(each, leader),
             str(each.epoch),
-            "" if leader is None else "yes" if each.replica in synced else "[red]no[/]",
+            "" if leader is None else _counts(sight, each, synced),
             str(each.commit_index),
             str(each.applied_index),
             str(peer.lag) if peer else "-",
@@ -70,6 +73,12 @@ def table(sight: Sight) -> Table:
             str(each.settled),
         )
     return made
+
+
+def _counts(sight: Sight, status: NodeStatus, synced: Container[str]) -> str:
+    if status.replica in synced:
+        return "yes"
+    return "never" if sight.batch_every_ms(status.site) else "[red]no[/]"
 
 
 def _role(status: NodeStatus, leader: NodeStatus | None) -> str:
@@ -105,7 +114,15 @@ def _seen(active_site: str, unserved_ms: int) -> str:
 
 
 def reasons(sight: Sight) -> Iterator[str]:
-    """What is under way, what was done last, and what each node says of itself."""
+    """How the standby is fed, what is under way, what was done last, and what each node says of
+    itself."""
+    for site in sight.sites():
+        if sight.mode == "batches" and site.role == "standby":
+            yield (
+                f"standby site {site.name} is fed every "
+                f"{sight.batch_every_ms(site.name) / 1000:g} s and lags: it can take over with "
+                f"loss only"
+            )
     if sight.leader is not None and sight.leader.manoeuvre:
         yield f"under way  {without_disks(sight.leader.manoeuvre)}"
     if sight.leader is not None and sight.leader.last_set_change:

@@ -15,12 +15,19 @@ class SettingsError(ValueError):
 
 
 class Peer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Another node: `peers` is where it speaks to replicas, `terminals` where it settles."""
+    """Another node: `peers` is where it speaks to replicas, `terminals` where it settles.
+
+    `paths`: more IP addresses of its host, each over a network of its own; the ports are the same.
+    `batch_every_ms`: while its site is the standby it is never counted, and sent entries once in so
+    long only; 0: in real time.
+    """
 
     node: str
     site: str
     peers: str
     terminals: str
+    paths: tuple[str, ...] = ()
+    batch_every_ms: int = 0
 
 
 class Timings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,7 +57,12 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One node's settings. Addresses are `host:port`; `folder` holds its data, made if absent."""
+    """One node's settings. Addresses are `host:port`; `folder` holds its data, made if absent.
+
+    `paths`: more IP addresses of this host, to be listened at with the same ports. `services`: what
+    is offered while this node's site settles; none named: all. `batch_every_ms`: of this node's own
+    site, as `Peer` has it of the others'.
+    """
 
     cluster: str
     node: str
@@ -63,6 +75,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     others: tuple[Peer, ...]
     timings: Timings = Timings()
     limits: Limits = Limits()
+    paths: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    batch_every_ms: int = 0
     disk_fault_file: str = ""  # drills: a file that tells the store's VFS how to misbehave
 
 

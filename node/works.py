@@ -27,6 +27,7 @@ from node.driver.picture import Picture
 from node.driver.ports import Disk
 from node.driver.snapshots import FetchFile, SnapshotMaker
 from node.ledger.commands import PayloadError, decode_batch
+from node.ledger.offering import offered_only
 from node.settings import Settings
 from node.store import Recovered
 
@@ -57,6 +58,7 @@ def make_replica(
             settings.site,
             {peer.node: peer.site for peer in settings.others},
             life,
+            _batches(settings),
         ),
         Timings(
             heartbeat_ms=timings.heartbeat_ms,
@@ -78,6 +80,13 @@ def make_replica(
         bound=bool(recovered.cluster_id),
         pruned=pruned,
     )
+
+
+def _batches(settings: Settings) -> dict[str, int]:
+    """Each site that is fed in batches while it is the standby, and how often, in milliseconds."""
+    every = {peer.site: peer.batch_every_ms for peer in settings.others}
+    every[settings.site] = settings.batch_every_ms
+    return {site: every_ms for site, every_ms in every.items() if every_ms}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +135,7 @@ def make_works(
     terminals[settings.node] = settings.terminals
     intake = Intake(
         loop=loop,
-        admit=store.admit,
+        admit=offered_only(settings.site, settings.services, store.admit),
         propose=driver.propose,
         may_propose=lambda: replica.accepting,
         prove=lambda: engine.prove(),

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from coordinator.configuration import Configuration, is_write_quorum
-from node.core import reconfigure
+from node.core import batches, reconfigure
 from node.core.progress import Progress
+from node.core.state import State
 from node.core.switching import Switching
 
 if TYPE_CHECKING:
@@ -21,17 +22,20 @@ def tend(leader: Leader, now: float) -> None:
     """Go on with the change under way, or begin one that is due: evictions first."""
     change = leader.change
     if change is not None:
-        if change.may_be_given_up(now):
+        leader.count(now)
+        change.resend(now)
+        # While some of the silent still seemed to be there, too few were taken out (S2): begin anew
+        # with all of them, without waiting for those who will not answer.
+        hopeless = not is_write_quorum(change.target, leader.live(now))
+        if change.may_be_given_up(now) or (hopeless and not change.is_sent):
             leader.state.event("set-change", f"given up before it was sent: {change.why}")
             leader.change = None
         else:
-            leader.count(now)
-            change.resend(now)
-        return
+            return
     if isinstance(leader.move, Switching):
         return  # both would name the same revision of the configuration
-    target = _without_the_silent(leader, now)
-    if target is not None:
+    target = _without_the_silent(leader, now) or batches.without(leader)
+    if target is not None and is_write_quorum(target, leader.live(now)):
         gone = leader.configuration.members - target.members
         names = " ".join(sorted(str(member) for member in gone))
         leader.begin_change(target, f"evict {names}", now)
@@ -62,6 +66,8 @@ def _admission(leader: Leader, peer: Progress, now: float) -> Configuration | No
     caught_up = peer.close and peer.match >= max(leader.start_index, leader.floor_told)
     if peer.replica is None or not caught_up or peer.is_silent(peer.replica, now):
         return None
+    if leader.state.identity.batch_every_ms(peer.node):
+        return None  # X6
     former = [m for m in leader.configuration.members if m.node == peer.node]
     if not all(peer.is_silent(disk, now) for disk in former):
         return None  # a member already, or its former disk is not given up yet
@@ -69,3 +75,17 @@ def _admission(leader: Leader, peer: Progress, now: float) -> Configuration | No
     if site not in leader.configuration.in_sync:
         return None
     return reconfigure.admitting(leader.configuration, site, peer.replica)
+
+
+def tell_of_standby(state: State, before: Configuration, after: Configuration) -> None:
+    """Tell the operator whether the standby has ceased to count, or counts again (X2, X6)."""
+    standby = after.standby_site
+    if standby is None:
+        return
+    counted, counts = len(before.in_sync[standby]), len(after.in_sync[standby])
+    if counts and not counted:
+        state.event("in-sync", f"site {standby} counts again, with {counts} replica")
+    elif counted and not counts and standby in state.identity.batches:
+        state.event("batches", f"site {standby} is fed in batches from here on (X6)")
+    elif counted and not counts:
+        state.event("alarm", f"degraded: site {standby} does not count any more (X2)")

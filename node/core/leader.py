@@ -15,7 +15,7 @@ from coordinator.configuration import (
     is_write_quorum,
     quorum_index,
 )
-from node.core import handover, keeping, moves, pruning, reconfigure, switching
+from node.core import batches, handover, hearing, keeping, moves, pruning, reconfigure, switching
 from node.core.inputs import ConfigurationSeen, GuardPassed, Loaded, SnapshotMade
 from node.core.messages import EPOCH_START, Ack, Mismatch, Offer
 from node.core.outputs import Placed, ReadReady, ReadRefused
@@ -50,6 +50,7 @@ class Leader:
     move: handover.HandingOver | switching.Switching | None = None
     reads: Reads = field(default_factory=Reads)
     beat_at: float = -1e18
+    heard_at: float = 0.0
     floor_told: int = 0
 
     role = "leader"
@@ -63,6 +64,7 @@ class Leader:
             self.peers[node] = Progress(
                 self.state, node, self.epoch, entry.index, heard_at=now, advanced_at=now
             )
+        batches.tend(self, now)
         self._feed(now)
 
     # -- proposals and reads --------------------------------------------------------------------
@@ -141,6 +143,7 @@ class Leader:
         asked = self.reads.next_round > self.round  # then everybody's answer is wanted (R1)
         self._beat([p for p in self.peers.values() if asked or p.sent_at <= quiet], now)
         self._prove_reads(now)
+        batches.tend(self, now)
         self._feed(now)
         keeping.tend(self, now)
         moves.tend(self, now)
@@ -194,6 +197,10 @@ class Leader:
                 return f"no write quorum: in sync {sets}, answering {answering}, copies_min {least}"
         return ""
 
+    def counts(self, node: str) -> bool:
+        """Is a disk of `node` a member, also of what a change under way would make?"""
+        return any(m.node == node for c in self._configurations() for m in c.members)
+
     # -- inside ---------------------------------------------------------------------------------
 
     def _configurations(self) -> Iterable[Configuration]:
@@ -246,16 +253,15 @@ class Leader:
                 yield max(offer.index - 1 + keep, least)
 
     def _feed(self, now: float) -> None:
-        last = self.state.log.last_index
-        behind = [p for p in self.peers.values() if p.next <= last and not self._is_left_behind(p)]
-        if not behind:
+        behind = [p for p in self.peers.values() if p.next <= p.end and not self._is_left_behind(p)]
+        if not behind or hearing.is_deaf(self, now):
             return  # after most acknowledgements: the floor is not worth working out for nobody
         floor = self._floor()
         for peer in behind:
             self.round = peer.feed(self.round, floor, now)
 
     def _beat(self, peers: Collection[Progress], now: float) -> None:
-        if not peers:
+        if not peers or hearing.must_be_quiet(self, now):
             return
         self.beat_at = now
         self.round += 1
@@ -305,13 +311,7 @@ class Leader:
     def _adopt(self, target: Configuration, revision: int, now: float) -> None:
         why = self.change.why if self.change is not None else "another's"
         self.state.last_set_change = f"{why} (configuration {revision})"
-        standby = target.standby_site
-        if standby is not None:
-            counted, counts = len(self.configuration.in_sync[standby]), len(target.in_sync[standby])
-            if counted and not counts:
-                self.state.event("alarm", f"degraded: site {standby} does not count any more (X2)")
-            elif counts and not counted:
-                self.state.event("in-sync", f"site {standby} counts again, with {counts} replica")
+        keeping.tell_of_standby(self.state, self.configuration, target)
         self.configuration, self.revision, self.change = target, revision, None
         self.state.see_configuration(target, revision)
         self.state.event("set-change", f"made: {why}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from coordinator.configuration import switch_refusal
+from node.core import batches
 from node.core.handover import HandingOver
 from node.core.handover import choose as choose_successor
 from node.core.switching import Switching
@@ -37,7 +38,7 @@ def hand_over(leader: Leader, wanted: str, now: float) -> str:
 def switch_site(leader: Leader, site: str, now: float) -> str:
     """Begin a switch (H2). Returns the target's name, or "" with the reason as an event."""
     configuration = leader.configuration
-    reason = switch_refusal(configuration, site) or why_not(leader)
+    reason = batches.refusal(leader, site) or switch_refusal(configuration, site) or why_not(leader)
     target = None
     if not reason:
         target = choose_in_site(leader.peers.values(), configuration, site)

@@ -25,6 +25,7 @@ class Progress:
     `doubted_round`: Appends of later rounds go out at the match, to settle a doubt about its disk.
     `wants_snapshot`: what it needs is pruned here; until it has got there, it is fed nothing but
     `offer` (M4). `close`: it reached the commit index of at most a retransmission time ago (S6).
+    `until`: it is sent nothing beyond this index before `batch_at`; None: fed in real time (X6).
     """
 
     state: State
@@ -52,6 +53,8 @@ class Progress:
     goal: int = 0
     goal_at: float = -1e18
     close: bool = False
+    until: int | None = None
+    batch_at: float = -1e18
 
     def on_ack(self, sender: ReplicaId, ack: Ack, round_now: int, now: float) -> None:
         """Durable up to `ack.index` on the sender's disk, matched against us (M1)."""
@@ -122,15 +125,26 @@ class Progress:
         """How it is fed, in words."""
         if self.wants_snapshot:
             return "snapshot"
-        return "from disk" if self.loading else "probing" if self.probing else "streaming"
+        if self.loading or self.probing:
+            return "from disk" if self.loading else "probing"
+        return "streaming" if self.until is None else "in batches"
+
+    @property
+    def end(self) -> int:
+        """The last index it may be sent now."""
+        last = self.state.log.last_index
+        return last if self.until is None else min(last, self.until)
 
     def pursue(self, commit: int, now: float) -> None:
         """Measure how far behind it is: does it reach `commit` within a retransmission time? (S6)
 
         Under load the commit index of this very moment is never reached by anybody but those who
-        make it; rounds like these are (Ongaro 2014, 4.2.1).
+        make it; rounds like these are (Ongaro 2014, 4.2.1). Whoever is fed in batches is never
+        close: it is not to be admitted, and the log is not kept for it.
         """
-        if self.match >= self.goal:
+        if self.until is not None:
+            self.close = False
+        elif self.match >= self.goal:
             self.close = now - self.goal_at <= self.state.timings.retransmit_ms
             self.goal, self.goal_at = commit, now
         elif now - self.goal_at > self.state.timings.retransmit_ms:
@@ -169,7 +183,7 @@ class Progress:
         """
         log, timings = self.state.log, self.state.timings
         held = self.probing or self.loading or self.wants_snapshot
-        while not held and self.next <= log.last_index:
+        while not held and self.next <= self.end:
             if len(self.under_way) >= timings.appends_under_way:
                 break
             if self.next <= log.base_index:
@@ -180,7 +194,7 @@ class Progress:
                 first = self.next if self.before.index == self.next - 1 else self.next - 1
                 self.state.out.load.append(Load(self.node, first, self.epoch, fetch=False))
                 break
-            entries = log.from_index(self.next, timings.append_bytes)
+            entries = self._due(log.from_index(self.next, timings.append_bytes))
             previous = self.next - 1
             next_round += 1
             before = Entry(previous, log.epoch_at(previous), b"", log.hash_at(previous))
@@ -210,10 +224,15 @@ class Progress:
             return
         if entries[0].index == self.next - 1:
             self.before, entries = entries[0], entries[1:]
-        previous = self.before
+        previous, entries = self.before, self._due(entries)
         if entries and entries[0].index == self.next == previous.index + 1:
             self.before = entries[-1]
             self._send(round_, previous, entries, floor, now)
+
+    def _due(self, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        """Those of `entries`, which follow one another, that it may be sent now."""
+        beyond = entries[-1].index - self.end if entries else 0
+        return entries[:-beyond] if beyond > 0 else entries
 
     def _send(
         self, round_: int, previous: Entry, entries: tuple[Entry, ...], floor: int, now: float

@@ -40,13 +40,21 @@ class Timings:
 class Identity:
     """Who this replica is. `life` is random for each start of the process (an epoch is one life's).
 
-    `peers` maps every other node's name to its site.
+    `peers` maps every other node's name to its site. `batches`: the sites that are fed in batches
+    while they are the standby, and the milliseconds between two (X6).
     """
 
     replica: ReplicaId
     site: str
     peers: Mapping[str, str]
     life: str
+    batches: Mapping[str, int] = field(default_factory=dict)
+
+    def batch_every_ms(self, node: str) -> int:
+        """How often the peer `node` is sent entries while this site is the active one; 0: in real
+        time, as whoever is in the same site always is."""
+        site = self.peers.get(node, self.site)
+        return 0 if site == self.site else self.batches.get(site, 0)
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from coordinator.configuration import Configuration
 from node.core import Replica
@@ -72,7 +72,7 @@ class Picture:
             settled=settled,
             fsyncs=self._store.fsyncs,
             cpu_seconds=usage.ru_utime + usage.ru_stime,
-            mode=mode(configuration),
+            mode=mode(configuration, state.identity.batches),
             manoeuvre=manoeuvre(replica),
             last_set_change=state.last_set_change,
             prune_index=self._store.prune_index,
@@ -100,15 +100,19 @@ class Picture:
         )
 
 
-def mode(configuration: Configuration | None) -> str:
-    """How settlements are replicated: "in sync", "degraded" (the standby does not count, X2), or
-    "one site"; "" before there is a configuration.
+def mode(configuration: Configuration | None, batches: Collection[str]) -> str:
+    """How settlements are replicated: "in sync", "degraded" (the standby does not count, X2),
+    "batches" (it is one of the sites that are fed so, X6), or "one site"; "" before there is a
+    configuration.
     """
     if configuration is None:
         return ""
-    if configuration.standby_site is None:
+    standby = configuration.standby_site
+    if standby is None:
         return "one site"
-    return "in sync" if configuration.in_sync[configuration.standby_site] else "degraded"
+    if configuration.in_sync[standby]:
+        return "in sync"
+    return "batches" if standby in batches else "degraded"
 
 
 def manoeuvre(replica: Replica) -> str:

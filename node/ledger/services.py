@@ -52,6 +52,7 @@ BAD_INPUT: Final = "30"
 NO_FUNDS: Final = "51"
 NOT_PERMITTED: Final = "57"
 OVER_LIMIT: Final = "61"
+NOT_OFFERED: Final = "91"
 TOTALS_DIFFER: Final = "95"
 
 TEST_DECLINES: Final[dict[str, tuple[str, str]]] = {

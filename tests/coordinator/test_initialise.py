@@ -170,3 +170,16 @@ async def test_e1_an_empty_standby_site_begins_out_of_sync(world: World) -> None
     assert made.in_sync["west"] == frozenset()
     with pytest.raises(SwitchRefused, match="site west is not in sync: no replica counts there"):
         plan(made, "west")
+
+
+async def test_e1_a_site_that_is_fed_in_batches_begins_uncounted_and_is_waited_for(
+    world: World,
+) -> None:
+    legacy = Plan(TWO.sites, "east", 1, "id-1", in_batches=frozenset({"west"}))
+    await publish(world, "a1", site="east")
+    with pytest.raises(InitialiseError, match=r"not \(yet\) published .*: a2, a3, b1, b2, b3;"):
+        await initialise(world.registry, world.cluster, legacy, 0)
+    await publish_both(world)
+    made = (await initialise(world.registry, world.cluster, legacy, 0)).configuration
+    assert {replica.node for replica in made.in_sync["east"]} == {"a1", "a2", "a3"}
+    assert made.in_sync["west"] == frozenset()

@@ -12,6 +12,7 @@ from deploy import topology
 from node import settings
 
 ONE_SITE = topology.FOLDER / "one-site-3node.toml"
+LEGACY = topology.FOLDER / "legacy-2node.toml"
 
 
 @pytest.fixture
@@ -216,3 +217,99 @@ def test_the_switches_of_a_site(tmp_path: Path, two: str) -> None:
     assert [site.switches for site in topology.load(path).sites] == [2, 1]
     words = refusal(tmp_path, two.replace("switches = 2", "switches = 3", 1))
     assert words == "sites[0].switches: expected 1 or 2 network switches, not 3"
+
+
+def test_the_old_system_differs_in_servers_switches_and_standby_alone() -> None:
+    old, new = topology.load(LEGACY), topology.load(topology.DEFAULT)
+    assert old.timings == new.timings
+    assert old.limits == new.limits
+    assert [(member.place, member.client) for member in old.etcd] == [
+        (member.place, member.client) for member in new.etcd
+    ]
+    a, b = old.sites
+    assert ([node.name for node in a.nodes], a.switches, a.batch_every_ms) == (["a1", "a2"], 1, 0)
+    assert ([node.name for node in b.nodes], b.switches, b.batch_every_ms) == (["b1"], 1, 5000)
+    assert (a.services, b.services) == ((), ("CREDIT",))
+    assert (old.copies_min, old.coordinators, old.switching.mode) == (1, (), "manual")
+    assert not old.operators.network_failures
+
+
+def test_every_assumption_about_the_old_system_says_that_it_is_one() -> None:
+    text = LEGACY.read_text()
+    for key in ("copies_min = 1", "decide_s", "batch_every_ms = ", "services = ", "switches = 1"):
+        around = (
+            text[: text.index(key)].splitlines()[-4:] + text[text.index(key) :].splitlines()[:1]
+        )
+        assert "e assume" in " ".join(around), key
+
+
+def test_a_node_is_told_how_the_standby_is_fed_what_is_offered_and_the_paths(
+    tmp_path: Path,
+) -> None:
+    text = LEGACY.read_text().replace(
+        'metrics = "127.0.0.1:7311"', 'metrics = "127.0.0.1:7311"\npaths = ["198.18.2.1"]'
+    )
+    (tmp_path / "mine.toml").write_text(text)
+    loaded = topology.load(tmp_path / "mine.toml")
+    a1, b1 = (loaded.settings(name, tmp_path) for name in ("a1", "b1"))
+    assert {peer.node: peer.batch_every_ms for peer in a1.others} == {"a2": 0, "b1": 5000}
+    assert {peer.node: peer.paths for peer in a1.others} == {"a2": (), "b1": ("198.18.2.1",)}
+    assert (a1.services, a1.batch_every_ms, a1.paths) == ((), 0, ())
+    assert (b1.services, b1.batch_every_ms, b1.paths) == (("CREDIT",), 5000, ("198.18.2.1",))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            "batch_every_ms = 5000",
+            "batch_every_ms = -1",
+            "sites[1].batch_every_ms: expected 0 (in real time) or milliseconds, not -1",
+        ),
+        (
+            'active_site = "a"',
+            'active_site = "b"',
+            "sites[1].batch_every_ms: expected none for 'b': it is the active site at the first",
+        ),
+        (
+            '["CREDIT"]',
+            '["CREDIT", "CHEQUES"]',
+            "sites[1].services: expected some of CREDIT, UNIONPAY, J_DEBIT, E_MONEY, POINT, "
+            "COUPON, DCC, not 'CHEQUES'",
+        ),
+        (
+            "copies_min = 1",
+            "copies_min = 3",
+            "copies_min: expected 1 to 2, the copies that the nodes' majorities make without the "
+            "site that is fed in batches, not 3",
+        ),
+        ("decide_s = 10.0", "decide_s = -1.0", "operators.decide_s: expected 0 seconds or more"),
+        ("decide_s = 10.0", "decides = 1.0", "operators.decides: unknown key; did you mean"),
+        (
+            'metrics = "127.0.0.1:7301"',
+            'metrics = "127.0.0.1:7301"\npaths = ["upstairs"]',
+            "sites[0].nodes[0].paths[0]: expected an IP address",
+        ),
+        (
+            'metrics = "127.0.0.1:7301"',
+            'metrics = "127.0.0.1:7301"\npaths = ["192.0.2.1"]',
+            "sites[0].nodes[0].paths[0]: expected a loopback address",
+        ),
+        (
+            'metrics = "127.0.0.1:7301"',
+            'metrics = "127.0.0.1:7301"\npaths = ["127.0.0.1"]',
+            "sites[0].nodes[0].paths[0]: '127.0.0.1:7101' is already sites[0].nodes[0].terminals",
+        ),
+        (
+            'peers = "127.0.0.1:7503"',
+            'peers = "127.0.0.1:7503"\npaths = ["198.18.2.1", "198.18.2.1"]',
+            "etcd[2].paths[1]: '198.18.2.1:7403' is already etcd[2].paths[0]",
+        ),
+    ],
+)
+def test_a_mistake_about_the_standby_or_the_paths_is_named(
+    tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    text = LEGACY.read_text()
+    assert old in text
+    assert refusal(tmp_path, text.replace(old, new, 1)).startswith(words)

@@ -21,6 +21,7 @@ from deploy.written import Written
 
 ONE = load(FOLDER / "one-site-3node.toml")
 TWO = load(DEFAULT)
+LEGACY = load(FOLDER / "legacy-2node.toml")
 NOW_MS = 1_000_000
 
 
@@ -318,3 +319,52 @@ def test_the_document_for_programs_holds_all_of_it() -> None:
     assert found["coordinators"][2]["report"]["place"] == "witness"
     assert found["etcd"] == {"e1": True, "e2": True, "e3": True}
     assert found["alarms"] == []
+
+
+def legacy(**changed: object) -> dict[str, NodeStatus | None]:
+    """Two in the active site, and one that is fed in batches; `changed` in what a1 says."""
+    b1 = PeerStatus("b1", "db1", True, 40, 1200, 3, "b", "in batches")
+    said: dict[str, object] = {"mode": "batches", "copies_min": 1, "peers": (b1,), **changed}
+    leader = replace(node("a1", "leader"), in_sync=("a1/da1", "a2/da2"), **said)  # type: ignore[arg-type]
+    return {"a1": leader, "a2": node("a2"), "b1": node("b1")}
+
+
+def test_a_standby_that_is_fed_in_batches_is_no_alarm_and_said_in_words() -> None:
+    sight = seen(legacy(), topology=LEGACY)
+    assert alarms(sight) == []
+    assert view.headline(sight) == "legacy: a1 leads epoch 5 in site a, standby in batches"
+    assert list(view.reasons(sight)) == [
+        "standby site b is fed every 5 s and lags: it can take over with loss only"
+    ]
+    assert text(view.sites(sight))[1][:7] == ["b", "standby", "a", "batch", "every", "5", "s"]
+    assert text(view.table(sight))[2][:5] == ["b1", "b", "follower", "5", "never"]
+
+
+def test_a_standby_in_batches_that_is_away_is_an_alarm() -> None:
+    sight = seen({**legacy(), "b1": None}, topology=LEGACY)
+    assert alarms(sight) == ["b1 does not answer"]
+
+
+def test_a_standby_in_batches_that_fetches_a_snapshot_is_too_far_behind() -> None:
+    b1 = PeerStatus("b1", "db1", True, 40, 1200, 3, "b", "snapshot")
+    sight = seen(legacy(peers=(b1,)), topology=LEGACY)
+    assert alarms(sight) == ["b1 is 1200 entries behind"]
+
+
+def test_without_a_leader_the_standby_in_batches_is_still_called_so() -> None:
+    a, b = frozenset({ReplicaId("a1", "d")}), frozenset[ReplicaId]()
+    configuration = Configuration("c1", "a", {"a": a, "b": b}, 1)
+    nobody: dict[str, NodeStatus | None] = {"a1": None, "a2": None, "b1": None}
+    assert seen(nobody, topology=LEGACY, configuration=configuration).mode == "batches"
+
+
+def test_what_the_site_that_settles_does_not_offer() -> None:
+    leader = replace(
+        node("b1", "leader"), active_site="b", in_sync=("b1/db1",), copies_min=1, mode="degraded"
+    )
+    sight = seen({"a1": None, "a2": None, "b1": leader}, topology=LEGACY)
+    assert alarms(sight)[:2] == [
+        "site b settles and offers CREDIT only; refused: UNIONPAY, J_DEBIT, E_MONEY, POINT, "
+        "COUPON, DCC",
+        "degraded: standby site a is not in sync, what is settled now is only in site b",
+    ]

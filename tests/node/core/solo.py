@@ -75,13 +75,14 @@ class Solo:
         timings: Timings | None = None,
         base: Entry | None = None,
         pruned: int = 0,
+        batches: dict[str, int] | None = None,
     ) -> None:
         self.now = 1000.0
         self.configuration = configuration or CONFIGURATION
         at = base or Entry(0, 0, b"", GENESIS_HASH)
         others = {name: "a" for name in ("a1", "a2", "a3") if name != me.node}
         self.replica = Replica(
-            Identity(me, me.node[0], peers if peers is not None else others, "life"),
+            Identity(me, me.node[0], peers if peers is not None else others, "life", batches or {}),
             timings or Timings(),
             lambda: 0.5,
             Log(at.index, at.epoch, at.hash, entries),

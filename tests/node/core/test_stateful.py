@@ -53,10 +53,13 @@ class Walk(RuleBasedStateMachine):
 
     sites: ClassVar[Mapping[str, Sequence[str]]] = {"a": ["a1", "a2", "a3"]}
     copies_min: ClassVar[int] = 1
+    batches: ClassVar[Mapping[str, int]] = {}
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(self.sites, copies_min=self.copies_min, timings=QUICK)
+        self.world = World(
+            self.sites, copies_min=self.copies_min, timings=QUICK, batches=self.batches
+        )
         self.names = list(self.world.nodes)
         self.promotions: list[Promotion] = []
 
@@ -382,6 +385,13 @@ class SmallStandbyWalk(Walk):
     sites: ClassVar[Mapping[str, Sequence[str]]] = {"a": ["a1", "a2", "a3"], "b": ["b1"]}
 
 
+class LegacyWalk(Walk):
+    """Two, and a standby that is fed in batches: promoted with loss, and switched back from."""
+
+    sites: ClassVar[Mapping[str, Sequence[str]]] = {"a": ["a1", "a2"], "b": ["b1"]}
+    batches: ClassVar[Mapping[str, int]] = {"b": 500}
+
+
 TestWalk = Walk.TestCase
 TestWalk.settings = WALK
 TestCautiousWalk = CautiousWalk.TestCase
@@ -392,3 +402,5 @@ TestRenewedWalk = RenewedWalk.TestCase
 TestRenewedWalk.settings = WALK
 TestSmallStandbyWalk = SmallStandbyWalk.TestCase
 TestSmallStandbyWalk.settings = WALK
+TestLegacyWalk = LegacyWalk.TestCase
+TestLegacyWalk.settings = WALK

@@ -149,7 +149,8 @@ class Node:
 
 
 class World:
-    """The cluster. `now` is in ms; `watcher` is told every step, for those who write it down."""
+    """The cluster. `now` is in ms; `watcher` is told every step, for those who write it down. The
+    sites in `batches` are fed so while they are the standby, as often as it says in ms (X6)."""
 
     def __init__(
         self,
@@ -158,8 +159,10 @@ class World:
         copies_min: int = 2,
         timings: Timings | None = None,
         active: str = "",
+        batches: Mapping[str, int] | None = None,
     ) -> None:
         self.now = 0.0
+        self.batches = batches or {}
         self.timings = timings or Timings()
         self.nodes = {
             name: Node(name, site, Disk(f"d{name}"))
@@ -171,7 +174,9 @@ class World:
                 "cluster",
                 active or next(iter(sites)),
                 {
-                    site: frozenset(self.nodes[name].id for name in names)
+                    site: frozenset(
+                        self.nodes[name].id for name in names if site not in self.batches
+                    )
                     for site, names in sites.items()
                 },
                 copies_min,
@@ -526,6 +531,7 @@ class World:
                 node.site,
                 {other.name: other.site for other in self.nodes.values() if other is not node},
                 f"life{node.life}",
+                self.batches,
             ),
             self.timings,
             lambda: share,
