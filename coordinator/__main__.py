@@ -76,7 +76,9 @@ async def _run(settings: CoordinatorSettings) -> int:
     recorder = Recorder(registry, Keys(settings.cluster), settings.name, settings.place, wall_ms)
     lookout = Lookout(settings, registry, recorder, journal, Means(GrpcLine, stamp))
     told = asyncio.ensure_future(stopping.wait())
-    work = [asyncio.ensure_future(recorder.run()), asyncio.ensure_future(lookout.run())]
+    work = [
+        asyncio.ensure_future(each) for each in (registry.tend(), recorder.run(), lookout.run())
+    ]
     started = f"in {settings.place}, {settings.switching.mode}, watches {len(settings.nodes)} nodes"
     journal.say("started", started)
     recorder.say("coordinator-started", started)

@@ -18,8 +18,9 @@ from coordinator.watching import BACKOFF_S
 class LeaseKeeper:
     """Holds a lease of `ttl_s` seconds (etcd may grant more).
 
-    Renews every third of its time; each renewal is answered within a quarter of it, or the next
-    member is asked. `granted` and `gone` are called with the lease's id, in turns.
+    Renews every third of its time; each renewal is answered within a quarter of it, or another
+    member is asked, at once the first time. `granted` and `gone` are called with the lease's id, in
+    turns.
     """
 
     def __init__(
@@ -98,10 +99,8 @@ class LeaseKeeper:
                     if stream is not None:
                         stream.close()
                         stream = None
-                    # Go round all members at once, then wait between rounds.
+                    pause_s = BACKOFF_S[min(failures, len(BACKOFF_S)) - 1] if failures else 0
                     failures += 1
-                    rounds = failures // self._registry.size
-                    pause_s = BACKOFF_S[min(rounds, len(BACKOFF_S)) - 1] if rounds else 0
                     continue
                 if left_s <= 0:
                     return

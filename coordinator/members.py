@@ -27,6 +27,11 @@ _OPTIONS: Final = (
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 200),
     ("grpc.min_reconnect_backoff_ms", 1000),  # how long one connection attempt may take
+    # What was sent and not acknowledged for so long ends the connection (TCP's user timeout): left
+    # to itself, TCP tries again only after as long as the network was away. Pings alone would do it
+    # more slowly; etcd ends a connection that sends them oftener than every 5 s.
+    ("grpc.keepalive_timeout_ms", 2000),
+    ("grpc.keepalive_time_ms", 10_000),
     ("grpc.enable_http_proxy", 0),
 )
 _ELSEWHERE: Final = frozenset(

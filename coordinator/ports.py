@@ -27,7 +27,7 @@ class Watching(Protocol):
         ...
 
     def silent(self) -> None:
-        """This member says nothing: turn everybody to the next."""
+        """This member says nothing: have everybody look for another."""
         ...
 
     def close(self) -> None:
@@ -54,13 +54,15 @@ class Registry(Protocol):
     """An etcd cluster."""
 
     @property
-    def size(self) -> int:
-        """How many members can be asked."""
-        ...
-
-    @property
     def endpoint(self) -> str:
         """The member in use."""
+        ...
+
+    async def tend(self) -> None:
+        """Keep a member in use that serves, until cancelled: what is asked then need not search.
+
+        Streams at a member that is left end.
+        """
         ...
 
     async def check_versions(self) -> None:

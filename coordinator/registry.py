@@ -1,7 +1,8 @@
 """The only module that talks to etcd: its v3 calls over grpc.aio, and what their failures mean.
 
-One channel an endpoint, made once. Every call has a deadline. A member that is away, silent or
-without a leader is left for the next one; whoever finds that out first turns all others with it.
+One channel an endpoint, made once. Every call has a deadline, and goes to a member that has just
+answered (`coordinator.finding`); one that is away, silent or without a leader is left for another,
+and whoever finds that out first turns all others with it.
 What matters most is kept apart in the exceptions of `coordinator.keyvalue`: a request that was
 *never begun* (`Unavailable`), and one *whose outcome nobody knows* (`OutcomeUnknown`). A write is
 sent at most once; only reads are repeated.
@@ -17,11 +18,13 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import grpc.aio
 from aetcd import rpc
 
+from coordinator.finding import Finder
 from coordinator.keyvalue import (
     Delete,
     Get,
@@ -37,12 +40,19 @@ from coordinator.keyvalue import (
     UnsupportedVersion,
 )
 from coordinator.members import Member, failure
-from coordinator.streams import RenewalStream, WatchStream
+from coordinator.streams import Leaving, RenewalStream, WatchStream
 
 VERSION_MIN: Final = (3, 5, 16)
 """Older members revoke leases they should not, or lose data (etcd#15247; docs/decisions)."""
 
 _HAS_LEADER: Final = (("hasleader", "true"),)
+"""Whoever has no leader refuses at once: etcd looks before it begins (its rpc interceptor)."""
+
+_LOOK: Final = rpc.RangeRequest(key=b"/kessai", count_only=True)
+"""Linearizable, so it is answered only by a member that has heard of a majority after it came."""
+
+_TRIES: Final = 2
+"""How often a request is sent that may be sent again: each time a member has just answered."""
 
 
 class _Stubs:
@@ -59,30 +69,31 @@ class _Stubs:
 class Registry:
     """An etcd cluster, reached through whichever of its endpoints answers.
 
-    `deadline_ms` bounds one request to one member; connecting first may take a third of that. A
-    read that has to go round all members takes at most (1 + 1/3) of it for each.
+    `deadline_ms` bounds one request to one member, and before it the search for one that answers.
+    A member of which nothing is heard for a third of it is not waited for alone. A read is sent
+    twice at most. Made and used on one running event loop.
     """
 
     def __init__(self, endpoints: Sequence[str], deadline_ms: int, *, first: int = 0) -> None:
         if not endpoints:
             raise ValueError("an etcd cluster has at least one endpoint")
         self._members = [_Stubs(Member(endpoint)) for endpoint in endpoints]
-        self._current = first % len(endpoints)
         self._deadline_s = deadline_ms / 1000
-        self._connect_s = self._deadline_s / 3
-
-    @property
-    def size(self) -> int:
-        """How many endpoints there are."""
-        return len(self._members)
+        self._soon_s = self._deadline_s / 3
+        self._finder = Finder(self._members, self._look, self._soon_s, first=first)
 
     @property
     def endpoint(self) -> str:
         """The endpoint in use."""
-        return self._members[self._current].member.endpoint
+        return self._finder.in_use.member.endpoint
+
+    async def tend(self) -> None:
+        """Keep a member in use that serves, until cancelled: what is asked then need not search."""
+        await self._finder.tend()
 
     async def close(self) -> None:
         """Close all channels; requests under way are cancelled."""
+        await self._finder.close()
         await asyncio.gather(*(stubs.member.channel.close() for stubs in self._members))
 
     async def check_versions(self) -> None:
@@ -93,7 +104,7 @@ class Registry:
         """
 
         async def ask(stubs: _Stubs) -> None:
-            if await stubs.member.connect(self._connect_s):
+            if await stubs.member.connect(self._soon_s):
                 with contextlib.suppress(Unavailable, OutcomeUnknown):
                     await self._check(stubs)
 
@@ -162,11 +173,10 @@ class Registry:
         create = rpc.WatchCreateRequest(
             key=prefix.encode(), range_end=_range_end(prefix), start_revision=start
         )
-        stubs = await self._ready()
+        stubs = await self._finder.serving()
         stream = WatchStream(
             stubs.watch.Watch(metadata=_HAS_LEADER),
-            stubs.member,
-            self.avoid,
+            self._leaving(stubs),
             rpc.WatchRequest(create_request=create),
             rpc.WatchRequest(progress_request=rpc.WatchProgressRequest()),
         )
@@ -179,18 +189,30 @@ class Registry:
 
     async def renewals(self, lease: int) -> RenewalStream:
         """A stream of renewals of `lease` at the member in use. Raises `Unavailable`."""
-        stubs = await self._ready()
+        stubs = await self._finder.serving()
         return RenewalStream(
             stubs.lease.LeaseKeepAlive(metadata=_HAS_LEADER),
-            stubs.member,
-            self.avoid,
+            self._leaving(stubs),
             rpc.LeaseKeepAliveRequest(ID=lease),
         )
 
-    def avoid(self, member: Member) -> None:
-        """Turn to the next member, unless somebody has turned away from `member` already."""
-        if self._members[self._current].member is member:
-            self._current = (self._current + 1) % len(self._members)
+    def _leaving(self, stubs: _Stubs) -> Leaving:
+        """What a stream needs to know of the member it is made at."""
+        return Leaving(stubs.member.endpoint, self._finder.left, partial(self._finder.doubt, stubs))
+
+    async def _look(self, stubs: _Stubs) -> None:
+        """Does it serve? Raises `RegistryError`, within the deadline."""
+        member = stubs.member
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                if not await member.connect(self._deadline_s):
+                    raise Unavailable(f"etcd at {member.endpoint}: takes no connections")
+                await self._check(stubs)
+                await stubs.kv.Range(_LOOK, metadata=_HAS_LEADER)
+        except TimeoutError:
+            raise Unavailable(f"etcd at {member.endpoint}: no answer in time") from None
+        except grpc.aio.AioRpcError as problem:
+            raise failure(problem, member.endpoint) from problem
 
     async def _check(self, stubs: _Stubs) -> None:
         """Ask for the version, once. Raises `UnsupportedVersion`, or what `failure` returns."""
@@ -211,33 +233,24 @@ class Registry:
             raise member.refusal
         member.checked = True
 
-    async def _ready(self) -> _Stubs:
-        """The first member, from the one in use on, that is connected and new enough."""
-        trouble: RegistryError = Unavailable("no etcd member takes connections")
-        for _ in self._members:
-            stubs = self._members[self._current]
-            try:
-                if await stubs.member.connect(self._connect_s):
-                    await self._check(stubs)
-                    return stubs
-            except RegistryError as problem:
-                trouble = problem
-            self.avoid(stubs.member)
-        raise Unavailable(str(trouble)) from trouble
-
     async def _ask(self, method: Callable[[_Stubs], Any], request: Any, *, repeat: bool) -> Any:
         trouble: RegistryError = Unavailable("no etcd member was asked")
-        for _ in self._members:
-            stubs = await self._ready()
+        for _ in range(_TRIES):
+            stubs = await self._finder.serving()
             try:
-                return await method(stubs)(request, timeout=self._deadline_s, metadata=_HAS_LEADER)
+                answer = await method(stubs)(
+                    request, timeout=self._deadline_s, metadata=_HAS_LEADER
+                )
             except grpc.aio.AioRpcError as problem:
                 trouble = failure(problem, stubs.member.endpoint)
                 if not isinstance(trouble, Unavailable | OutcomeUnknown):
                     raise trouble from problem
-                self.avoid(stubs.member)
+                self._finder.doubt(stubs)
                 if isinstance(trouble, OutcomeUnknown) and not repeat:
                     raise trouble from problem
+            else:
+                self._finder.heard(stubs)
+                return answer
         raise Unavailable(str(trouble)) from trouble
 
 

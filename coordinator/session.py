@@ -131,6 +131,7 @@ class Session:
         self._over = self._loop.create_future()
         for loop in (self._lease, self._watcher, self._publisher, self._recorder):
             self._spawn(loop.run())
+        self._spawn(self._registry.tend())
 
     async def wait(self) -> None:
         """Return after `stop`. Raises what a loop of this session, or `on_event`, died of."""

@@ -1,43 +1,66 @@
 """The two long-lived streams to etcd, each with an end to its patience: watch and lease renewal.
 
-Whoever reads a stream decides how long silence may last; `silent` then sends everybody to the
-next member. The messages are etcd's own, made by `coordinator.registry`.
+Whoever reads a stream decides how long silence may last; `silent` then has everybody look for
+another member. As soon as another is in use, streams at the former one end. The messages are etcd's
+own, made by `coordinator.registry`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import grpc.aio
 
 from coordinator.keyvalue import Changed, Compacted, Unavailable
-from coordinator.members import Member, words_for
+from coordinator.members import words_for
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """How a stream at `endpoint` is left: `left` is done when another member is in use, and `doubt`
+    is called when this one has failed the stream."""
+
+    endpoint: str
+    left: asyncio.Future[None]
+    doubt: Callable[[], None]
 
 
 class Stream:
-    """A call in both directions at `member`. `avoid` turns everybody to the next member."""
+    """A call in both directions."""
 
-    def __init__(self, call: Any, member: Member, avoid: Callable[[Member], None]) -> None:
+    def __init__(self, call: Any, leaving: Leaving) -> None:
         self._call = call
-        self._member = member
-        self._avoid = avoid
+        self._leaving = leaving
 
     async def _answer(self, work: Awaitable[Any], within_s: float) -> Any:
-        """Await one write or read. Names what goes wrong, and then turns to the next member."""
+        """Await one write or read, as long as its member is in use. Names what goes wrong."""
+        task = asyncio.ensure_future(work)
         try:
-            async with asyncio.timeout(within_s):
-                answer = await work
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError, TimeoutError) as problem:
+            await self._wait(task, within_s)
+            if not task.done():
+                raise self._lost("no answer in time")
+            answer = task.result()
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as problem:
             raise self._lost(words_for(problem)) from problem
+        finally:
+            task.cancel()
         if answer is grpc.aio.EOF:
             raise self._lost("closed the stream")
         return answer
 
+    async def _wait(self, task: asyncio.Future[Any], within_s: float) -> None:
+        """Wait for `task`, `within_s` seconds at most, as long as its member is in use."""
+        left = self._leaving.left
+        await asyncio.wait({task, left}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        if left.done() and not task.done():
+            raise Unavailable(f"etcd at {self._leaving.endpoint}: left for another member")
+
     def _lost(self, why: str) -> Unavailable:
-        self._avoid(self._member)
-        return Unavailable(f"etcd at {self._member.endpoint}: {why}")
+        self._leaving.doubt()
+        return Unavailable(f"etcd at {self._leaving.endpoint}: {why}")
 
     def close(self) -> None:
         """Cancel the call."""
@@ -47,10 +70,8 @@ class Stream:
 class WatchStream(Stream):
     """One watch. `create` and `progress` are the two requests it can make."""
 
-    def __init__(
-        self, call: Any, member: Member, avoid: Callable[[Member], None], create: Any, progress: Any
-    ) -> None:
-        super().__init__(call, member, avoid)
+    def __init__(self, call: Any, leaving: Leaving, create: Any, progress: Any) -> None:
+        super().__init__(call, leaving)
         self._create = create
         self._progress = progress
         self._reading: asyncio.Task[Any] | None = None
@@ -70,7 +91,7 @@ class WatchStream(Stream):
         """
         if self._reading is None:
             self._reading = asyncio.ensure_future(self._call.read())
-        await asyncio.wait({self._reading}, timeout=within_s)
+        await self._wait(self._reading, within_s)
         if not self._reading.done():
             return None
         reading, self._reading = self._reading, None
@@ -89,8 +110,8 @@ class WatchStream(Stream):
         )
 
     def silent(self) -> None:
-        """This member says nothing: turn everybody to the next."""
-        self._avoid(self._member)
+        """This member says nothing: have everybody look for another."""
+        self._leaving.doubt()
 
     def close(self) -> None:
         """Cancel the call, and the read under way."""
@@ -103,10 +124,8 @@ class WatchStream(Stream):
 class RenewalStream(Stream):
     """Renewals of one lease; `renewal` is the request."""
 
-    def __init__(
-        self, call: Any, member: Member, avoid: Callable[[Member], None], renewal: Any
-    ) -> None:
-        super().__init__(call, member, avoid)
+    def __init__(self, call: Any, leaving: Leaving, renewal: Any) -> None:
+        super().__init__(call, leaving)
         self._renewal = renewal
 
     async def renew(self, within_s: float) -> int:

@@ -17,7 +17,7 @@ SIGN_OF_LIFE_S: Final = 1.0
 """A stream quiet for this long is asked for its progress."""
 
 SILENCE_S: Final = 2.0
-"""A stream that gives no sign of life for this long is left for the next member's."""
+"""A stream that gives no sign of life for this long is given up, and its member doubted."""
 
 BACKOFF_S: Final = (0.05, 0.1, 0.2)
 """Waits between fruitless attempts to reach any member; the last one repeats."""

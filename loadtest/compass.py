@@ -1,7 +1,8 @@
 """Where a terminal turns: what it knows of the nodes and their sites, and whom it doubts. Pure.
 
 Terminals share nothing: each learns of a lost site by one bounded attempt of its own, all of them
-at the same time, and then leaves the whole site alone until its doubt has passed.
+at the same time, and then leaves the whole site alone until its doubt has passed. Where nodes have
+several addresses it is two attempts: the first may only have met a bad path.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ class Compass:
     `sites` says in which site an endpoint is (all in one where nothing is said). A site is doubted
     as soon as one of its endpoints was silent: a lost site swallows whatever is sent to any of its
     addresses, so the next attempt goes to the other site, which knows who leads.
+
+    `paths` has the other addresses of the node at an endpoint. They are used in turn: `good` is the
+    turn at which a site's nodes last answered, `missed` how often a node did not since then.
     """
 
     endpoints: tuple[str, ...]
@@ -26,10 +30,17 @@ class Compass:
     answered: str = ""
     doubted_until_ms: dict[str, float] = field(default_factory=dict)
     site_doubted_until_ms: dict[str, float] = field(default_factory=dict)
+    paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    good: dict[str, int] = field(default_factory=dict)
+    missed: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def fresh(
-        cls, endpoints: tuple[str, ...], first: int = 0, sites: Mapping[str, str] | None = None
+        cls,
+        endpoints: tuple[str, ...],
+        first: int = 0,
+        sites: Mapping[str, str] | None = None,
+        paths: Mapping[str, tuple[str, ...]] | None = None,
     ) -> Compass:
         """A terminal newly switched on. `first` spreads terminals over the endpoints, and with them
         the sites: the ring goes from one site to the other, and begins elsewhere for each.
@@ -40,7 +51,13 @@ class Compass:
         ring = _alternating(endpoints, known)
         start = first % len(ring)
         ring = ring[start:] + ring[:start]
-        return cls(ring, ring[0], known)
+        return cls(ring, ring[0], known, paths=paths or {})
+
+    def address(self, endpoint: str) -> str:
+        """The address at which the node at `endpoint` is tried next."""
+        turns = self._turns(endpoint)
+        turn = self.good.get(self._site(endpoint), 0) + self.missed.get(endpoint, 0)
+        return turns[turn % len(turns)]
 
     def doubts(self, endpoint: str, now_ms: float) -> bool:
         """Did this endpoint fail to answer lately?"""
@@ -50,15 +67,26 @@ class Compass:
         """Did an endpoint of the same site fail to answer lately?"""
         return now_ms < self.site_doubted_until_ms.get(self._site(endpoint), 0.0)
 
+    def was_missed(self, endpoint: str, address: str) -> None:
+        """Nobody was met there: the next attempt uses another address of the same node."""
+        if self.paths.get(endpoint) and address == self.address(endpoint):
+            self.missed[endpoint] = self.missed.get(endpoint, 0) + 1
+
     def was_silent(self, endpoint: str, until_ms: float) -> None:
-        """Doubt this endpoint and its site until then."""
+        """Doubt this endpoint and its site until then, unless only one path has been silent."""
+        if self.missed.get(endpoint, 0) == 1:
+            return
         self.doubted_until_ms[endpoint] = until_ms
         self.site_doubted_until_ms[self._site(endpoint)] = until_ms
 
-    def has_spoken(self, endpoint: str) -> None:
-        """Its site is there, whatever was thought of it."""
+    def has_spoken(self, endpoint: str, address: str) -> None:
+        """Its site is there, whatever was thought of it, and reached at addresses like this one."""
         self.doubted_until_ms.pop(endpoint, None)
         self.site_doubted_until_ms.pop(self._site(endpoint), None)
+        turns = self._turns(endpoint)
+        if len(turns) > 1 and address in turns:
+            self.good[self._site(endpoint)] = turns.index(address)
+            self.missed.pop(endpoint, None)
 
     def believes(self, hint: str, now_ms: float) -> bool:
         """Is it worth going where a node says that the leader is?
@@ -86,6 +114,12 @@ class Compass:
 
     def _worse_site(self, endpoint: str, now_ms: float) -> bool:
         return not self.doubts(endpoint, now_ms) and self.doubts_site(endpoint, now_ms)
+
+    def _turns(self, endpoint: str) -> tuple[str, ...]:
+        """All addresses of a node, in the order in which they are tried: after the main one, which
+        is commonly reached over the first switch, the one over the last.
+        """
+        return (endpoint, *reversed(self.paths.get(endpoint, ())))
 
     def _site(self, endpoint: str) -> str:
         return self.sites.get(endpoint, "")

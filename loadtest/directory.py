@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deploy.topology import Topology
+from node.rpc.paths import over_each
 
 
 def endpoints(topology: Topology) -> tuple[str, ...]:
@@ -13,3 +14,12 @@ def endpoints(topology: Topology) -> tuple[str, ...]:
 def sites(topology: Topology) -> dict[str, str]:
     """In which site each of these endpoints is."""
     return {node.terminals: site.name for site in topology.sites for node in site.nodes}
+
+
+def paths(topology: Topology) -> dict[str, tuple[str, ...]]:
+    """The other addresses of the node at each of these endpoints, where it has any."""
+    return {
+        node.terminals: over_each(node.terminals, node.paths)[1:]
+        for node in topology.nodes
+        if node.paths
+    }

@@ -16,7 +16,7 @@ from loadtest.wire import CHANNEL_OPTIONS, METHODS, Word, decode, encode, judge
 
 
 class Line:
-    """Channels to every node, one each, and the loop that carries askings over them."""
+    """One channel an address of a node, and the loop that carries askings over them."""
 
     def __init__(self, endpoints: Sequence[str]) -> None:
         self._channels = {each: _open(each) for each in endpoints}
@@ -55,10 +55,10 @@ class Line:
                 doing = asking.woke()
 
     async def _send(self, asking: Asking, send: Send) -> Word:
-        if send.endpoint not in self._channels:  # a hint to a node that was not in our list
-            self._channels[send.endpoint] = _open(send.endpoint)
+        if send.address not in self._channels:  # another path, or a node that was not in our list
+            self._channels[send.address] = _open(send.address)
         method = METHODS[asking.request.call]
-        call = self._channels[send.endpoint].unary_unary(
+        call = self._channels[send.address].unary_unary(
             method.path, request_serializer=method.serialize, response_deserializer=method.parse
         )
         try:

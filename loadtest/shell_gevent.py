@@ -29,7 +29,7 @@ def monotonic_ms() -> float:
 
 @dataclass(slots=True)
 class Lines:
-    """One channel an endpoint for the whole process: a channel a user would cost more than load."""
+    """One channel an address for the whole process: a channel a user would cost more than load."""
 
     _callers: dict[str, _Callers]
 
@@ -41,9 +41,9 @@ class Lines:
 
     def send(self, asking: Asking, send: Send) -> Word:
         """One attempt, blocking this greenlet only."""
-        if send.endpoint not in self._callers:
-            self._callers[send.endpoint] = _callers(send.endpoint)
-        call = self._callers[send.endpoint][asking.request.call]
+        if send.address not in self._callers:
+            self._callers[send.address] = _callers(send.address)
+        call = self._callers[send.address][asking.request.call]
         try:
             return decode(call(encode(asking.request), timeout=send.timeout_ms / 1000.0))
         except grpc.RpcError as error:

@@ -63,12 +63,14 @@ class Refused:
 class NoAnswer:
     """Anything else: a broken connection, a node that cannot settle now (and may name the leader).
 
-    `silent`: the attempt's time ran out, so the endpoint is better left alone for a while.
+    `silent`: the attempt's time ran out, so the endpoint is better left alone for a while. `cut`:
+    the connection could not be made, or broke.
     """
 
     silent: bool = False
     leader_endpoint: str = ""
     retry_after_ms: float = 0.0
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +96,20 @@ class RecordIntent:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send the request to this endpoint and wait at most `timeout_ms`."""
+    """Send the request to this endpoint and wait at most `timeout_ms`.
+
+    `path`: another address of the same node, to be used in its place.
+    """
 
     endpoint: str
     attempt: int
     timeout_ms: float
+    path: str = ""
+
+    @property
+    def address(self) -> str:
+        """Where to send it."""
+        return self.path or self.endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +148,7 @@ class Exchange:
     """One request on its way to a final answer. `compass` is the terminal's, shared and updated."""
 
     __slots__ = (
+        "_address",
         "_attempts",
         "_began_ms",
         "_compass",
@@ -151,7 +163,7 @@ class Exchange:
     def __init__(self, compass: Compass, manner: Manner) -> None:
         self._compass = compass
         self._manner = manner
-        self._endpoint = compass.preferred
+        self._endpoint = self._address = compass.preferred
         self._attempts = 0
         self._began_ms = 0.0
         self._hinted = False
@@ -170,7 +182,7 @@ class Exchange:
                 return (RecordIntent(), self._send(now_ms))
             case Answered():
                 self._compass.preferred = self._compass.answered = self._endpoint
-                self._compass.has_spoken(self._endpoint)
+                self._compass.has_spoken(self._endpoint, self._address)
                 return self._end(Ending.ANSWERED)
             case Refused():
                 return self._end(Ending.REFUSED)
@@ -184,11 +196,13 @@ class Exchange:
     def _again(
         self, given: NoAnswer, now_ms: float, random: Callable[[], float]
     ) -> tuple[Output, ...]:
+        if given.silent or given.cut:
+            self._compass.was_missed(self._endpoint, self._address)
         if given.silent:
             self._compass.was_silent(self._endpoint, now_ms + self._manner.doubt_ms)
         hint = given.leader_endpoint
         if hint:
-            self._compass.has_spoken(self._endpoint)
+            self._compass.has_spoken(self._endpoint, self._address)
         if hint and hint != self._endpoint and self._compass.believes(hint, now_ms):
             # The first hint is followed at once; a hint that led to another hint is a cluster
             # between leaders, where nobody gains from hurry.
@@ -222,7 +236,9 @@ class Exchange:
         if not self._slipped:
             left = self._began_ms + self._manner.deadline_ms - now_ms
             timeout = max(1.0, min(timeout, left))
-        return Send(self._endpoint, self._attempts, timeout)
+        self._address = self._compass.address(self._endpoint)
+        path = self._address if self._address != self._endpoint else ""
+        return Send(self._endpoint, self._attempts, timeout, path)
 
     def _slip_if_due(self, now_ms: float) -> tuple[Output, ...]:
         if self._slipped or now_ms < self._began_ms + self._manner.deadline_ms:

@@ -200,7 +200,8 @@ def weigh(code: grpc.StatusCode, message: str, details: bytes) -> Word:
     if advice is None:
         # Nobody spoke for the centre: refused connection, time-out, broken stream.
         silent = code is grpc.StatusCode.DEADLINE_EXCEEDED
-        given = NoAnswer(silent=silent, retry_after_ms=retry_after_ms)
+        cut = code is grpc.StatusCode.UNAVAILABLE
+        given = NoAnswer(silent=silent, retry_after_ms=retry_after_ms, cut=cut)
     else:
         given = NoAnswer(False, advice.leader_endpoint, retry_after_ms)
     return Word(given, code=code.name, detail=message)

@@ -16,6 +16,7 @@ from node.rpc import wire, wire_control
 from node.rpc.control import ControlService
 from node.rpc.fetching import SnapshotError, fetch_patiently
 from node.rpc.health import Health, settles_or_redirects
+from node.rpc.paths import over_each
 from node.rpc.replication import MESSAGE_BYTES as PEER_MESSAGE_BYTES
 from node.rpc.replication import ReplicationService
 from node.rpc.server import build_server, listen
@@ -33,18 +34,20 @@ def make_registry(settings: Settings) -> Registry:
 
 
 def make_fetcher(
-    settings: Settings, cluster_id: Callable[[], str], on_received: Callable[[int], None]
+    own: str,
+    cluster_id: Callable[[], str],
+    address: Callable[[str], str],
+    on_received: Callable[[int], None],
 ) -> FetchFile:
-    """How an offered snapshot is fetched from the peer that offered it; `on_received` is told the
-    bytes that come.
+    """How the node `own` fetches an offered snapshot from the peer that offered it: at the peer's
+    `address` as it is now. `on_received` is told the bytes that come.
     """
-    addresses = {peer.node: peer.peers for peer in settings.others}
 
     async def fetch_file(node: str, offer: Offer, part: Path, progress: Progress) -> None:
-        request = SnapshotRequest(cluster_id(), settings.node, offer.index, offer.hash)
+        request = SnapshotRequest(cluster_id(), own, offer.index, offer.hash)
         try:
             await fetch_patiently(
-                addresses[node], request, part, progress=progress, on_received=on_received
+                address(node), request, part, progress=progress, on_received=on_received
             )
         except SnapshotError as problem:
             raise FetchFailed(str(problem)) from problem
@@ -59,7 +62,8 @@ def make_servers(
     replication: ReplicationService,
     snapshots: SnapshotService,
 ) -> tuple[grpc.aio.Server, ...]:
-    """Both gRPC servers, listening but not started: terminals, then peers and operators.
+    """Both gRPC servers, listening but not started: terminals, then peers and operators. Each
+    listens at every address of this host that others may come to.
 
     Raises `ListenError` for an address in use.
     """
@@ -69,12 +73,14 @@ def make_servers(
         health=Health({wire.SERVICE: lambda: settles_or_redirects(engine.status())}),
         message_bytes=settings.limits.message_bytes,
     )
-    listen(terminals, settings.terminals)
+    for address in over_each(settings.terminals, settings.paths):
+        listen(terminals, address)
     peers = build_server(
         [replication.handler(), snapshots.handler(), ControlService(engine).handler()],
         services=[REPLICATION, wire_control.SERVICE],
         health=Health({REPLICATION: lambda: True, wire_control.SERVICE: lambda: True}),
         message_bytes=PEER_MESSAGE_BYTES,
     )
-    listen(peers, settings.peers)
+    for address in over_each(settings.peers, settings.paths):
+        listen(peers, address)
     return terminals, peers

@@ -28,6 +28,7 @@ from node.core.outputs import Event
 from node.core.silent import Silent
 from node.journal import Journal
 from node.metrics import Endpoint, Metrics
+from node.rpc.paths import over_each
 from node.rpc.replication import Links, PeerLink, ReplicationService
 from node.rpc.server import ListenError
 from node.rpc.snapshots import Pace, SnapshotService
@@ -71,7 +72,11 @@ class Node:
         self._links = Links(
             {
                 peer.node: PeerLink(
-                    peer.node, peer.peers, self._hello, self._on_refused, self._on_rejected
+                    peer.node,
+                    over_each(peer.peers, peer.paths),
+                    self._hello,
+                    self._on_refused,
+                    self._on_rejected,
                 )
                 for peer in settings.others
             }
@@ -95,7 +100,10 @@ class Node:
             journal=self._on_event,
             say=self._journal.say,
             fetch_file=make_fetcher(
-                settings, lambda: self._cluster_id, lambda size: metrics.snapshot_received(size)
+                settings.node,
+                lambda: self._cluster_id,
+                self._links.address,
+                lambda size: metrics.snapshot_received(size),
             ),
             connected=self._links.connected,
             clock_ms=wall_ms,

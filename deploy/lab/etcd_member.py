@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from deploy.topology import EtcdMember, Topology
+from node.rpc.paths import over_each
 
 
 def command(etcd: Path, topology: Topology, member: EtcdMember, data: Path) -> list[str]:
@@ -15,11 +16,12 @@ def command(etcd: Path, topology: Topology, member: EtcdMember, data: Path) -> l
     The least lease etcd grants is one and a half election timeouts, so these are kept well below
     the leader's lease. fsync stays on: a promise granted by etcd must outlive a crash.
     """
+    clients = ",".join(f"http://{each}" for each in over_each(member.client, member.paths))
     options = {
         "name": member.name,
         "data-dir": data,
-        "listen-client-urls": f"http://{member.client}",
-        "advertise-client-urls": f"http://{member.client}",
+        "listen-client-urls": clients,
+        "advertise-client-urls": clients,
         "listen-peer-urls": f"http://{member.peers}",
         "initial-advertise-peer-urls": f"http://{member.peers}",
         "initial-cluster": ",".join(

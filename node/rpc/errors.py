@@ -40,7 +40,8 @@ class Rejection:
     """Why there is no receipt, and what to do about it.
 
     `reason` is one of a small fixed set (google.rpc.ErrorInfo, metrics); `response_code` is field
-    39, empty where none fits; `retry_after_ms` 0 says that waiting is not what helps.
+    39, empty where none fits; `retry_after_ms` 0 says that waiting is not what helps. `facts` are
+    names and values for programs (the metadata of google.rpc.ErrorInfo).
     """
 
     code: grpc.StatusCode
@@ -52,11 +53,13 @@ class Rejection:
     leader_endpoint: str = ""
     retry_after_ms: int = 0
     fields: tuple[FieldProblem, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
 
 
 _REFUSED: Final[dict[RefusalKind, grpc.StatusCode]] = {
     RefusalKind.KEY_REUSED: grpc.StatusCode.ALREADY_EXISTS,
     RefusalKind.ORIGINAL_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    RefusalKind.SERVICE_NOT_OFFERED: grpc.StatusCode.FAILED_PRECONDITION,
 }
 """Every other kind is bad input that only the ledger could see: INVALID_ARGUMENT, field named."""
 
@@ -104,6 +107,7 @@ def of_refusal(refusal: Refusal) -> Rejection:
         refusal.message,
         response_code=refusal.response_code,
         fields=fields,
+        facts=refusal.facts,
     )
 
 

@@ -1,17 +1,15 @@
-"""Streams between replicas: one each way for every pair, carrying the core's messages in order.
+"""Streams between replicas, carrying the core's messages; answers travel on the other's own stream.
 
-A message may be lost when a stream breaks or its queue is full; the protocol makes up for it.
-What matters here is speed of notice: a broken stream is followed by a bare TCP connect, whose
-refusal says that the peer's process is gone (T2).
+A message may be lost when a stream breaks or its queue is full, and overtake another where a peer
+is reached over several paths; the protocol makes up for both. What matters here is speed of notice:
+a path that is silent is left at once, and the core hears when a peer's process is gone (T2).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -20,7 +18,8 @@ import grpc.aio
 from coordinator.configuration import ReplicaId
 from node.core.messages import Message
 from node.rpc.doorkeeper import Doorkeeper, Sparingly
-from node.rpc.server import open_channel
+from node.rpc.line import Line, Told
+from node.rpc.paths import Paths
 from node.rpc.wire_replication import (
     SERVICE,
     Envelope,
@@ -28,141 +27,108 @@ from node.rpc.wire_replication import (
     Hello,
     Welcome,
     decode,
-    decode_welcome,
-    encode,
     encode_welcome,
     from_envelope,
-    to_envelope,
 )
 
-QUEUE_MESSAGES = 1024
-RETRY_S = 0.05
-REJECTED_S = 0.25
-CONNECT_S = 0.5
-WELCOME_S = 1.0
 MESSAGE_BYTES = 16_777_216
+TEND_S = 0.05
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class PeerLink:
-    """The outgoing stream to one peer: opened again and again, never a reason to wait."""
+    """What goes to one peer: a line to each of its addresses, messages over the best of them."""
 
     def __init__(
         self,
         node: str,
-        address: str,
+        addresses: Sequence[str],
         hello: Callable[[], Hello],
         on_refused: Callable[[str], None],
         on_rejected: Callable[[str, str], None] = lambda node, reason: None,
+        *,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`address` is the peer's `host:port`; `on_refused` is told when nothing listens there,
-        `on_rejected`, now and then, why the peer will not hear us (or is not the one meant).
+        """`addresses` are the peer's `host:port`, the main one first; `on_refused` is told when its
+        process is gone, `on_rejected`, now and then, why it will not hear us (or is not the one
+        meant).
         """
         self.node = node
-        self.connected = False
-        self._address = address
-        self._hello = hello
         self._on_refused = on_refused
         self._on_rejected = on_rejected
-        self._sparingly = Sparingly(time.monotonic)
-        self._queue: deque[Message] = deque()
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._now_s = now_s
+        self._sparingly = Sparingly(now_s)
+        self._paths = Paths(len(addresses))
+        self._lines = tuple(
+            Line(node, address, hello, self._told(number))
+            for number, address in enumerate(addresses)
+        )
+        self._used = self._lines[0]
+        self._tending: asyncio.Task[None] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Does a stream stand?"""
+        return self._paths.stand
+
+    @property
+    def address(self) -> str:
+        """The peer's address over which messages go now."""
+        return self._used.address
 
     def send(self, message: Message) -> None:
-        """Queue a message. Without a stream, or past the bound, it is dropped (M3)."""
-        if self.connected and len(self._queue) < QUEUE_MESSAGES:
-            self._queue.append(message)
-            self._wake.set()
+        """Queue a message; without a stream it is dropped (M3). Where the path changes, it may
+        come before what was sent earlier.
+        """
+        best = self._lines[self._paths.choose(self._now_ms())]
+        if best is not self._used:
+            best.adopt(self._used)
+            self._used = best
+        best.send(message)
 
     def start(self) -> None:
         """Begin to connect."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        for line in self._lines:
+            line.start()
+        if len(self._lines) > 1:
+            self._tending = asyncio.get_running_loop().create_task(self._tend())
 
     async def stop(self) -> None:
-        """Close the stream and stop."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        """Close the streams and stop."""
+        if self._tending is not None:
+            self._tending.cancel()
+        await asyncio.gather(*(line.stop() for line in self._lines))
 
-    async def _run(self) -> None:
+    async def _tend(self) -> None:
+        """Find out, all the time, how each path is."""
         while True:
-            if await self._listens():
-                try:
-                    await self._converse()
-                except grpc.aio.AioRpcError as problem:
-                    if problem.code() == grpc.StatusCode.FAILED_PRECONDITION:
-                        await self._rejected(problem.details() or "refused without a reason")
-                except OSError:  # a time-out is one, too
-                    pass
-                self.connected = False
-                self._queue.clear()
-                if not await self._listens():
-                    continue
-            await asyncio.sleep(RETRY_S)
+            now = self._now_ms()
+            for number in self._paths.ask(now):
+                self._lines[number].ask()
+            for number in self._paths.stuck(now):
+                self._lines[number].anew()
+            await asyncio.sleep(TEND_S)
 
-    async def _rejected(self, reason: str) -> None:
-        """A person must put it right: tell one, and do not knock as fast as one could."""
+    def _told(self, number: int) -> Told:
+        paths = self._paths
+        return Told(
+            stands=lambda stands: (paths.began if stands else paths.ended)(number),
+            answered=lambda: paths.answered(number, self._now_ms()),
+            refused=self._refused,
+            rejected=self._rejected,
+        )
+
+    def _refused(self) -> None:
+        if self._paths.refused(self._now_ms()):
+            self._on_refused(self.node)
+
+    def _rejected(self, reason: str) -> None:
         if self._sparingly.may_say(reason):
             self._on_rejected(self.node, reason)
-        await asyncio.sleep(REJECTED_S)
 
-    async def _listens(self) -> bool:
-        """Does anything take connections there? A refusal is passed on."""
-        host, _, port = self._address.rpartition(":")
-        try:
-            async with asyncio.timeout(CONNECT_S):
-                _, writer = await asyncio.open_connection(host, int(port))
-        except ConnectionRefusedError:
-            self._on_refused(self.node)
-            await asyncio.sleep(RETRY_S)
-            return False
-        except (OSError, TimeoutError):
-            return False
-        writer.close()
-        return True
-
-    async def _converse(self) -> None:
-        async with open_channel(self._address) as channel:
-            converse = channel.stream_stream(
-                f"/{SERVICE}/Converse",
-                request_serializer=encode,
-                response_deserializer=decode_welcome,
-            )
-            call = converse()
-            await call.write(to_envelope(self._hello()))
-            async with asyncio.timeout(WELCOME_S):
-                welcome = await call.read()
-            if not isinstance(welcome, Welcome):
-                return
-            if welcome.node != self.node:
-                await self._rejected(
-                    f"{self._address} is {welcome.node}, not {self.node}: correct the addresses "
-                    "in the settings"
-                )
-                return
-            self.connected = True
-            # The other side says nothing more: this read ends when the stream does.
-            ended = asyncio.ensure_future(call.read())
-            pump = asyncio.ensure_future(self._pump(call))
-            try:
-                await asyncio.wait((ended, pump), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                self.connected = False
-                for task in (ended, pump):
-                    task.cancel()
-                await asyncio.gather(ended, pump, return_exceptions=True)
-                call.cancel()
-
-    async def _pump(self, call: Any) -> None:
-        queue = self._queue
-        while True:
-            while queue:
-                await call.write(to_envelope(queue.popleft()))
-            self._wake.clear()
-            await self._wake.wait()
+    def _now_ms(self) -> float:
+        return self._now_s() * 1000.0
 
 
 class Links:
@@ -180,6 +146,10 @@ class Links:
     def connected(self) -> dict[str, bool]:
         """To which peers a stream stands now."""
         return {node: link.connected for node, link in self._links.items()}
+
+    def address(self, node: str) -> str:
+        """The `host:port` over which `node` is reached best now. Raises `KeyError`."""
+        return self._links[node].address
 
     def start(self) -> None:
         """Begin to connect to every peer."""
@@ -216,7 +186,7 @@ class ReplicationService:
     async def converse(
         self, requests: AsyncIterator[Envelope | None], context: Context
     ) -> AsyncIterator[Welcome]:
-        """One peer's stream, until it ends."""
+        """One peer's stream, until it ends. It may have several at a time."""
         first = await anext(aiter(requests), None)
         hello = _read(first)
         if not isinstance(hello, Hello):
@@ -229,14 +199,18 @@ class ReplicationService:
         speaker = self._door.let_in(hello)
         try:
             us = self._hello()
-            yield Welcome(us.node, us.disk_id)
+            welcome = Welcome(us.node, us.disk_id)
+            yield welcome
             sender = ReplicaId(hello.node, hello.disk_id)
             async for envelope in requests:
                 message = _read(envelope)
-                if message is None or isinstance(message, Hello):
+                if message is None:
                     await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a replica's message")
                 speaker.heard_s = self._now_s()
-                self._on_message(sender, message)
+                if isinstance(message, Hello):
+                    yield welcome  # it asks whether this path is well
+                else:
+                    self._on_message(sender, message)
         finally:
             self._door.left(speaker)
 

@@ -71,7 +71,11 @@ def status_details(rejection: Rejection) -> bytes:
         delay = Duration()
         delay.FromMilliseconds(rejection.retry_after_ms)
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
-    details.append(error_details_pb2.ErrorInfo(reason=rejection.reason, domain=ERROR_DOMAIN))
+    details.append(
+        error_details_pb2.ErrorInfo(
+            reason=rejection.reason, domain=ERROR_DOMAIN, metadata=dict(rejection.facts)
+        )
+    )
     details.append(
         pb.RetryAdvice(
             retry_same_key=rejection.retry_same_key,

@@ -90,7 +90,7 @@ async def test_a_put_under_a_lease_that_is_gone_is_definitely_refused(world: Wor
 async def test_a_dead_member_is_left_for_the_next_one(etcd: EtcdCluster) -> None:
     registry = Registry([f"127.0.0.1:{free_ports(1)[0]}", *etcd.endpoints], DEADLINE_MS)
     await registry.put("/kessai/dead/x", b"1")
-    assert registry.endpoint == etcd.endpoints[0]
+    assert registry.endpoint in etcd.endpoints
     await registry.close()
 
 

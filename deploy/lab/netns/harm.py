@@ -44,7 +44,16 @@ class Slow:
     wait_ms: float
 
 
-Harm = Down | Swallow | LosePart | Slow
+@dataclass(frozen=True, slots=True)
+class Unheard:
+    """What the host `speaker` sends from any of its addresses vanishes at `listener` without a
+    word, whichever way it came."""
+
+    speaker: str
+    listener: str
+
+
+Harm = Down | Swallow | LosePart | Slow | Unheard
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,7 @@ class State:
     swallowing: frozenset[Swallow] = frozenset()
     losing: Mapping[tuple[str, Link | None], float] = field(default_factory=dict)
     slow: Mapping[Link, float] = field(default_factory=dict)
+    unheard: frozenset[Unheard] = frozenset()
 
 
 def together(harms: Iterable[Harm]) -> State:
@@ -64,6 +74,7 @@ def together(harms: Iterable[Harm]) -> State:
     swallowing: set[Swallow] = set()
     losing: dict[tuple[str, Link | None], float] = {}
     slow: dict[Link, float] = {}
+    unheard: set[Unheard] = set()
     for harm in harms:
         match harm:
             case Down():
@@ -75,4 +86,6 @@ def together(harms: Iterable[Harm]) -> State:
                 losing[where] = 1 - (1 - losing.get(where, 0.0)) * (1 - harm.share)
             case Slow():
                 slow[harm.link] = slow.get(harm.link, 0.0) + harm.wait_ms
-    return State(frozenset(down), frozenset(swallowing), losing, slow)
+            case Unheard():
+                unheard.add(harm)
+    return State(frozenset(down), frozenset(swallowing), losing, slow, frozenset(unheard))

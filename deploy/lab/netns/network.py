@@ -19,13 +19,14 @@ from typing import Literal
 
 from deploy.lab.netns.delays import Means
 from deploy.lab.netns.enter import inside
-from deploy.lab.netns.harm import Down, Harm, LosePart, Slow, State, Swallow, together
-from deploy.lab.netns.plan import ROOM, TERMINALS, plan
+from deploy.lab.netns.harm import Down, Harm, LosePart, Slow, State, Swallow, Unheard, together
+from deploy.lab.netns.plan import ROOM, PlanError, plan
 from deploy.lab.netns.ways import Link
 from deploy.lab.netns.wires import Wires
 from deploy.topology import Topology
 
 Flavour = Literal["black-hole", "unreachable"]
+Way = Literal["both", "to", "from"]
 
 
 class NetworkError(RuntimeError):
@@ -115,26 +116,45 @@ class Network:
 
     # Links
 
+    def between(self, place: str, other: str) -> str:
+        """The name of the link from one place to another, `terminals` being one too."""
+        name = f"{self.plan.router(place)}-{self.plan.router(other)}"
+        self.plan.link(name)
+        return name
+
     def cut(self, link: str, flavour: Flavour = "black-hole") -> None:
         """Cut a link, such as `ra-rb` between the sites or `a1-sa1` to one, until `restore`."""
         found = self.plan.link(link)
         self._do(f"{found.name} cut", *_cut(found, flavour))
 
+    def restore(self, link: str) -> None:
+        """Undo `cut`; a link that is harmed by another fault too stays so until that is over."""
+        self._undo(f"{self.plan.link(link).name} cut")
+
     def one_way(self, link: str) -> None:
         """Let vanish what goes from the first to the second of a link's hosts, as they are named
-        here (`rb-ra` is the other direction of `ra-rb`), until `restore`."""
-        found = self.plan.link(link)
-        end = found.ends[1] if link == found.name else found.ends[0]
-        self._do(f"nothing from {found.far(end)} to {end}", Swallow(found, end))
+        here (`rb-ra` is the other direction of `ra-rb`), until `both_ways` of the same name."""
+        found, end = self._second(link)
+        self._do(_nothing(found.far(end), end), Swallow(found, end))
+
+    def both_ways(self, link: str) -> None:
+        """Undo `one_way`."""
+        found, end = self._second(link)
+        self._undo(_nothing(found.far(end), end))
 
     def lossy_link(self, link: str, share: float) -> None:
-        """Let a `share` (0 to 1) of what goes over a link vanish, each way, until `restore`."""
+        """Let a `share` (0 to 1) of what goes over a link vanish, each way, until
+        `lossless_link`."""
         found = self.plan.link(link)
         _check_share(share)
         self._do(f"{found.name} loses packets", *(LosePart(e, found, share) for e in found.ends))
 
+    def lossless_link(self, link: str) -> None:
+        """Undo `lossy_link`."""
+        self._undo(f"{self.plan.link(link).name} loses packets")
+
     def delay(self, link: str, milliseconds: float) -> Means:
-        """Let packets take that much longer over a link, each way, until `restore`. Returns what
+        """Let packets take that much longer over a link, each way, until `no_delay`. Returns what
         makes them wait."""
         found = self.plan.link(link)
         if not (milliseconds > 0 and math.isfinite(milliseconds)):
@@ -142,13 +162,21 @@ class Network:
         self._do(f"{found.name} slow", Slow(found, milliseconds))
         return self._wires.means(found)
 
-    def restore(self, link: str) -> None:
-        """Undo `cut`, `one_way`, `lossy_link` and `delay` of a link; one that is harmed by another
-        fault too stays so until that is over."""
-        found = self.plan.link(link)
-        one, other = found.ends
-        own = [f"{found.name} {what}" for what in ("cut", "loses packets", "slow")]
-        self._undo(*own, f"nothing from {one} to {other}", f"nothing from {other} to {one}")
+    def no_delay(self, link: str) -> None:
+        """Undo `delay`."""
+        self._undo(f"{self.plan.link(link).name} slow")
+
+    # Hosts
+
+    def keep_apart(self, host: str, others: Sequence[str], way: Way = "both") -> None:
+        """Let vanish, without a word, what `host` sends to any of `others` ("to"), what they send
+        to it ("from"), or both, whichever way it takes, until `reunite` with the same words."""
+        words, harms = self._apart(host, others, way)
+        self._do(words, *harms)
+
+    def reunite(self, host: str, others: Sequence[str], way: Way = "both") -> None:
+        """Undo `keep_apart`."""
+        self._undo(self._apart(host, others, way)[0])
 
     # Switches
 
@@ -161,17 +189,6 @@ class Network:
     def switch_up(self, site: str, number: int) -> None:
         """Undo `switch_down`."""
         self._undo(f"{self.plan.switch(site, number)} down")
-
-    def switches_down(self, site: str) -> None:
-        """Take the power from all switches of a site at one moment, until `switches_up`."""
-        self.plan.switch(site, 1)
-        links = {link for name in self.plan.switches[site] for link in self.plan.at(name)}
-        self._do(f"all switches of {site} down", *map(Down, links))
-
-    def switches_up(self, site: str) -> None:
-        """Undo `switches_down`; one that `switch_down` took stays down."""
-        self.plan.switch(site, 1)
-        self._undo(f"all switches of {site} down")
 
     def port_down(self, host: str, number: int) -> None:
         """Take the link between a host and its site's switch of that number down, until
@@ -206,14 +223,6 @@ class Network:
         self.plan.router(site)
         self._undo(f"{site} isolated")
 
-    def cut_terminals(self, site: str, flavour: Flavour = "black-hole") -> None:
-        """Cut the link between a site and the terminals, until `restore_terminals`."""
-        self.cut(self._to_terminals(site), flavour)
-
-    def restore_terminals(self, site: str) -> None:
-        """Undo `cut_terminals`."""
-        self.restore(self._to_terminals(site))
-
     def heal(self) -> None:
         """Undo every fault."""
         with self._lock:
@@ -221,8 +230,24 @@ class Network:
 
     # How
 
-    def _to_terminals(self, site: str) -> str:
-        return f"{self.plan.router(site)}-{self.plan.router(TERMINALS)}"
+    def _second(self, link: str) -> tuple[Link, str]:
+        """A link, and that of its hosts which its name, as given, has last."""
+        found = self.plan.link(link)
+        return found, found.ends[1] if link == found.name else found.ends[0]
+
+    def _apart(self, host: str, others: Sequence[str], way: Way) -> tuple[str, list[Harm]]:
+        """What `keep_apart` does, in words and as data."""
+        for name in (host, *others):
+            if name == ROOM or self.plan.host(name).forwards:
+                raise PlanError(f"{name} is neither of the cluster nor of the terminals")
+        group = ", ".join(others)
+        harms: list[Harm] = []
+        if way != "from":
+            harms += [Unheard(host, other) for other in others]
+        if way != "to":
+            harms += [Unheard(other, host) for other in others]
+        words = {"both": f"{host} and {group} apart", "to": _nothing(host, group)}
+        return words.get(way, _nothing(group, host)), harms
 
     def _state(self) -> State:
         return together(harm for harms in self._faults.values() for harm in harms)
@@ -231,9 +256,9 @@ class Network:
         with self._lock:
             self._settle({**self._faults, words: harms})
 
-    def _undo(self, *words: str) -> None:
+    def _undo(self, words: str) -> None:
         with self._lock:
-            self._settle({key: found for key, found in self._faults.items() if key not in words})
+            self._settle({key: found for key, found in self._faults.items() if key != words})
 
     def _settle(self, faults: dict[str, tuple[Harm, ...]]) -> None:
         """Make these all that is wrong, or leave it as it was and raise `NetworkError`."""
@@ -256,6 +281,10 @@ def _cut(link: Link, flavour: Flavour) -> tuple[Harm, ...]:
 
 def _swallowed(link: Link) -> tuple[Swallow, ...]:
     return tuple(Swallow(link, end) for end in link.ends)
+
+
+def _nothing(sender: str, receiver: str) -> str:
+    return f"nothing from {sender} to {receiver}"
 
 
 def _check_share(share: float) -> None:

@@ -1,7 +1,8 @@
 """What a namespace does with the packets that come in, in the words of the kernel's nf_tables.
 
-One table with one chain before routing: it lets part of the packets vanish, or hands them to a
-program that lets them wait (waiting.py). It is the same that `nft` would set up, without `nft`.
+One table with one chain before routing: it lets packets vanish, those of one sender or a part of
+all, or hands them to a program that lets them wait (waiting.py). It is the same that `nft` would
+set up, without `nft`.
 Formats: linux/netfilter/nf_tables.h, linux/netfilter/nfnetlink.h.
 """
 
@@ -30,6 +31,8 @@ _DROP: Final = 0
 _INTERFACE: Final = 4  # the incoming interface's number, of what is known about a packet
 _RANDOM: Final = 1
 _TO_NETWORK_ORDER: Final = 1
+_NETWORK_HEADER: Final = 1
+_SENDER_AT, _ADDRESS_BYTES = 12, 4  # in the header of IPv4
 _EQUAL, _LESS = 0, 2
 _VERDICT, _REGISTER = 0, 1
 _PARTS: Final = 1_000_000  # a share is counted in these
@@ -53,7 +56,14 @@ class Queue:
     interface: int
 
 
-Rule = Lose | Queue
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """All that comes from that address vanishes."""
+
+    sender: str
+
+
+Rule = Lose | Queue | Ignore
 
 
 class Nftables:
@@ -99,11 +109,14 @@ def _chain() -> Message:
 
 
 def _rule(rule: Rule) -> Message:
-    steps = _from_interface(rule.interface) if rule.interface else b""
     match rule:
+        case Ignore():
+            steps = _from_sender(rule.sender) + _vanish()
         case Lose():
+            steps = _from_interface(rule.interface) if rule.interface else b""
             steps += _at_random(rule.share) + _vanish()
         case Queue():
+            steps = _from_interface(rule.interface)
             # As iptables would say it: kernels without netem are without nft's own word for it too.
             words = struct.pack("=HHHxx", rule.number, 1, _PASS_IF_NOBODY_LISTENS)
             steps += _step("target", attribute(1, b"NFQUEUE\0"), _number(2, 3), attribute(3, words))
@@ -116,6 +129,12 @@ def _rule(rule: Rule) -> Message:
 def _from_interface(number: int) -> bytes:
     got = _step("meta", _number(1, _REGISTER), _number(2, _INTERFACE))
     return got + _compare(_EQUAL, struct.pack("=I", number))
+
+
+def _from_sender(address: str) -> bytes:
+    words = ((1, _REGISTER), (2, _NETWORK_HEADER), (3, _SENDER_AT), (4, _ADDRESS_BYTES))
+    got = _step("payload", *(_number(kind, value) for kind, value in words))
+    return got + _compare(_EQUAL, socket.inet_aton(address))
 
 
 def _at_random(share: float) -> bytes:

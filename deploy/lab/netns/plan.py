@@ -2,9 +2,9 @@
 here; which way packets take over the links is in ways.py.
 
 Every place has a /24 of its own: its hosts count from 1, its router is 254, a site's switches 253
-and 252. A site's hosts have another address for each switch, in a /24 that is 64 higher. All
-addresses are /32 on the host's loopback interface, so a host keeps them when a link of it is taken
-away.
+and 252. A site's hosts have another address for each switch, in a /24 that is 64 higher; those that
+are on no switch have one for each number of a switch (planes.py). All addresses are /32 on the
+host's loopback interface, so a host keeps them when a link of it is taken away.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from deploy.addresses import split
+from deploy.lab.netns.planes import elsewhere
 from deploy.lab.netns.ways import Host, Link, Route, Wiring, pinned_net, routes
 from deploy.topology import Topology
 
@@ -139,7 +140,7 @@ def plan(topology: Topology) -> Plan:
         routers=routers,
         switches=switches,
         links=links,
-        routes=tuple(routes(wiring)),
+        routes=(*routes(wiring), *elsewhere(wiring)),
     )
 
 
@@ -149,11 +150,13 @@ def _hosts(
     switches: Mapping[str, tuple[str, ...]],
     nets: Mapping[str, str],
 ) -> Iterator[Host]:
+    most = max(map(len, switches.values()), default=0)
     for place, names in places.items():
-        forwarding = (routers[place], *switches.get(place, ()))
-        for number, name in enumerate(forwarding):
+        own_switches = switches.get(place, ())
+        for number, name in enumerate((routers[place], *own_switches)):
             yield Host(name, f"{nets[place]}.{254 - number}", forwards=True)
-        pinned = [pinned_net(nets[place], each + 1) for each in range(len(forwarding) - 1)]
+        planes = len(own_switches) or most
+        pinned = [pinned_net(nets[place], each + 1) for each in range(planes)]
         for number, name in enumerate(names, 1):
             own = tuple(f"{net}.{number}" for net in pinned)
             yield Host(name, f"{nets[place]}.{number}", pinned=own)
@@ -187,6 +190,10 @@ def _readdressed(topology: Topology, hosts: Mapping[str, Host]) -> Topology:
     def moved(name: str, address: str) -> str:
         return f"{hosts[name].address}:{split(address)[1]}"
 
+    def paths(name: str) -> tuple[str, ...]:
+        pinned = hosts[name].pinned
+        return pinned if len(pinned) > 1 else ()  # one switch: the main address is as good
+
     replace = msgspec.structs.replace
     return replace(
         topology,
@@ -199,6 +206,7 @@ def _readdressed(topology: Topology, hosts: Mapping[str, Host]) -> Topology:
                         terminals=moved(node.name, node.terminals),
                         peers=moved(node.name, node.peers),
                         metrics=moved(node.name, node.metrics),
+                        paths=paths(node.name),
                     )
                     for node in site.nodes
                 ),
@@ -210,6 +218,7 @@ def _readdressed(topology: Topology, hosts: Mapping[str, Host]) -> Topology:
                 member,
                 client=moved(member.name, member.client),
                 peers=moved(member.name, member.peers),
+                paths=paths(member.name),
             )
             for member in topology.etcd
         ),

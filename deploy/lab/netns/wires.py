@@ -11,7 +11,7 @@ from deploy.lab.netns import namespaces
 from deploy.lab.netns.delays import Delay, Means
 from deploy.lab.netns.harm import State, Swallow
 from deploy.lab.netns.namespaces import LOCAL_PRIORITY, Namespace
-from deploy.lab.netns.nftables import Lose, Rule
+from deploy.lab.netns.nftables import Ignore, Lose, Rule
 from deploy.lab.netns.plan import ROOM, Plan
 from deploy.lab.netns.rtnetlink import LOOPBACK, MAIN_TABLE
 from deploy.lab.netns.ways import Link, Route
@@ -43,7 +43,7 @@ class Wires:
             space = namespaces.own() if own else namespaces.make(forwards=host.forwards)
             stack.callback(space.close)
             self.spaces[host.name] = space
-            for address in (host.address, *host.pinned):
+            for address in self._addresses(host.name):
                 space.ask.add_address(LOOPBACK, address)
             if own:
                 stack.callback(space.ask.delete_address, LOOPBACK, host.address)
@@ -144,9 +144,13 @@ class Wires:
                 self._delays[link] = delay
 
     def _filter(self, wanted: State) -> None:
-        """Losses, and the queues of the delays that are there now."""
+        """Who is not heard, losses, and the queues of the delays that are there now."""
         for host, space in self.spaces.items():
+            silenced = [each.speaker for each in wanted.unheard if each.listener == host]
             rules: list[Rule] = [
+                Ignore(address) for name in sorted(silenced) for address in self._addresses(name)
+            ]
+            rules += [
                 Lose(share, link.interface(host) if link else 0)
                 for (where, link), share in wanted.losing.items()
                 if where == host
@@ -159,6 +163,10 @@ class Wires:
                 raise OSError("this kernel has no nf_tables: packets can be neither lost nor held")
             space.filter.set_rules(rules)
             self._rules[host] = rules
+
+    def _addresses(self, host: str) -> tuple[str, ...]:
+        found = self._plan.hosts[host]
+        return (found.address, *found.pinned)
 
     def _forget(self) -> None:
         self.spaces.clear()

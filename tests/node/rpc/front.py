@@ -71,6 +71,7 @@ class Refused:
     advice: pb.RetryAdvice
     reason: str
     retry_after_ms: int | None
+    facts: dict[str, str]
 
 
 def read_refusal(error: grpc.aio.AioRpcError) -> Refused:
@@ -93,6 +94,7 @@ def read_refusal(error: grpc.aio.AioRpcError) -> Refused:
         advice=advice,
         reason=info.reason,
         retry_after_ms=retry.retry_delay.ToMilliseconds() if waits else None,
+        facts=dict(info.metadata),
     )
 
 

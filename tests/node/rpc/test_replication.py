@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import grpc
@@ -106,8 +107,14 @@ async def receiving(
 
 
 @asynccontextmanager
-async def speaking(address: str, hello: Hello, *, to: str = "a1") -> AsyncIterator[Mouth]:
-    """A link from `hello` to node `to`."""
+async def speaking(
+    address: str,
+    hello: Hello,
+    *others: str,
+    to: str = "a1",
+    now_s: Callable[[], float] = time.monotonic,
+) -> AsyncIterator[Mouth]:
+    """A link from `hello` to node `to`, which has these addresses."""
     refused: list[str] = []
     rejected: list[tuple[str, str]] = []
     told = asyncio.Event()
@@ -120,12 +127,26 @@ async def speaking(address: str, hello: Hello, *, to: str = "a1") -> AsyncIterat
         refused.append(node)
         told.set()
 
-    link = PeerLink(to, address, lambda: hello, on_refused, on_rejected)
+    link = PeerLink(to, (address, *others), lambda: hello, on_refused, on_rejected, now_s=now_s)
     link.start()
     try:
         yield Mouth(link, refused, rejected, told)
     finally:
         await link.stop()
+
+
+async def test_a_peer_of_two_addresses_is_gone_only_when_both_are() -> None:
+    ear = Ear()
+    async with AsyncExitStack() as both, AsyncExitStack() as one:
+        second = await both.enter_async_context(receiving(ear))
+        first = await one.enter_async_context(receiving(ear))
+        a2 = await both.enter_async_context(speaking(first, A2, second, now_s=lambda: 0.0))
+        await a2.says(1, ear, "disk-a2")
+        await one.aclose()
+        while a2.link.address == first:
+            await a2.says(2, ear, "disk-a2")
+        await a2.says(3, ear, "disk-a2")
+        assert (a2.link.connected, a2.refused) == (True, [])
 
 
 async def test_what_a_known_peer_says_arrives_under_its_name() -> None:
@@ -239,8 +260,7 @@ async def test_a_stream_that_does_not_begin_with_a_hello_is_refused(sent: list[b
         assert await call.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-@pytest.mark.parametrize("second", [b"\xff\xff", encode(to_envelope(A2))])
-async def test_what_is_no_message_ends_the_stream(second: bytes) -> None:
+async def test_what_is_no_message_ends_the_stream() -> None:
     ear = Ear()
     async with receiving(ear) as address, open_channel(address) as channel:
         call = channel.stream_stream(
@@ -248,9 +268,22 @@ async def test_what_is_no_message_ends_the_stream(second: bytes) -> None:
         )()
         await call.write(encode(to_envelope(A2)))
         assert isinstance(await call.read(), Welcome)
-        await call.write(second)
+        await call.write(b"\xff\xff")
         assert await call.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert ear.heard == []
+
+
+async def test_every_hello_is_welcomed_and_only_messages_are_handed_on() -> None:
+    ear = Ear()
+    async with receiving(ear) as address, open_channel(address) as channel:
+        call = channel.stream_stream(
+            f"/{SERVICE}/Converse", request_serializer=encode, response_deserializer=decode_welcome
+        )()
+        for said in (A2, A2, Ack(1, 1, 7), A2):
+            await call.write(to_envelope(said))
+        assert [await call.read() for _ in range(3)] == [Welcome("a1", "disk-a1")] * 3
+        call.cancel()
+    assert ear.heard == [(ReplicaId("a2", "disk-a2"), Ack(1, 1, 7))]
 
 
 async def test_a_refused_connection_is_told_and_tried_again() -> None:

@@ -452,3 +452,23 @@ async def test_what_is_known_to_be_too_late_never_reaches_the_engine() -> None:
         await SettlementService(engine, Tally()).settle(sale(), cast(Any, context))
     assert context.code == grpc.StatusCode.DEADLINE_EXCEEDED
     assert engine.asked == []
+
+
+async def test_a_service_that_is_not_offered_is_a_failed_precondition_with_its_facts() -> None:
+    facts = (("service", "E_MONEY"), ("fallback_ja", "現金でお取り扱いください"))
+    refused = await refusal_of(
+        FakeEngine(
+            lambda command: refusal(
+                RefusalKind.SERVICE_NOT_OFFERED, "", "現金でお取り扱いください", facts
+            )
+        ),
+        sale(),
+    )
+    assert refused.code == grpc.StatusCode.FAILED_PRECONDITION
+    assert refused.reason == "SERVICE_NOT_OFFERED"
+    assert refused.message == "現金でお取り扱いください"
+    assert refused.facts == dict(facts)
+    assert refused.fields == {}
+    assert refused.advice.response_code == "91"
+    assert not refused.advice.retry_same_key
+    assert refused.retry_after_ms is None

@@ -180,3 +180,17 @@ async def test_the_key_of_a_streamed_request_is_the_unary_ones() -> None:
         call = SettlementStub(channel).SettleStream(timeout=10)
         await call.write(ask(42))
         assert (await call.read()).reply.idempotency_key == KEY
+
+
+async def test_a_service_that_is_not_offered_is_refused_inside_the_stream() -> None:
+    def answer(command: Command) -> Answer:
+        return refusal(RefusalKind.SERVICE_NOT_OFFERED, "", "take cash")
+
+    async with front(FakeEngine(answer)) as channel:
+        call = SettlementStub(channel).SettleStream(timeout=10)
+        await call.write(ask(1))
+        await call.done_writing()
+        (reply,) = await read_all(call)
+    assert reply.problem.grpc_code == grpc.StatusCode.FAILED_PRECONDITION.value[0]
+    assert (reply.problem.message, reply.problem.response_code) == ("take cash", "91")
+    assert not reply.problem.retry_same_key
