@@ -49,6 +49,10 @@ class Person(Protocol):
         ...
 
 
+class _OtherDisk(Exception):
+    """The node that answers is not the replica that vowed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Promoted:
     """`to_site` is active since `revision`; `lost` is None where nobody could make the list."""
@@ -226,17 +230,20 @@ class Promotion:
         short = ""
         for node, fenced in fencing.donors():
             try:
-                found = self._list_from(node, ends.shared_with(fenced), old)
+                found = self._list_from(node, ends.shared_with(fenced), old, fenced.disk_id)
                 break
-            except (ControlError, OSError) as problem:
+            except (ControlError, OSError, _OtherDisk) as problem:
                 short += f"; {node}, which may have had more, could not be asked ({problem})"
         given = found.words() if found else "what cannot be listed: nobody there can be asked"
         self._record(f"site {self._to} was promoted without {given}{short}")
         return found
 
-    def _list_from(self, node: str, after_index: int, old: str) -> Lost:
+    def _list_from(self, node: str, after_index: int, old: str, disk_id: str = "") -> Lost:
+        """`disk_id`, where given, is the one that must answer: a node may be back with another."""
         path = self._keep / f"{old}-to-{self._to}-{self._stamp}.jsonl"
         with Control(self._topology.control_endpoints[node]) as control:
+            if disk_id and control.status().disk_id != disk_id:
+                raise _OtherDisk("it has another disk now")
             return lost.write(after_index, control.since(after_index, timeout_s=_LIST_S), path)
 
     def _promote(self, revision: int, epoch: int, goes: Going, *, fenced: bool) -> Switched:

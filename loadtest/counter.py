@@ -23,13 +23,13 @@ from deploy.topology import Topology
 from loadtest import directory, history_file
 from loadtest.asking import Asking, Surroundings
 from loadtest.compass import Compass
+from loadtest.desk import STAN_MAX
 from loadtest.history import Heard, Result
 from loadtest.history_file import Recorder
 from loadtest.request import Call, CardWrite, Dcc, Request, Service, Type
 from loadtest.shell_asyncio import Line as Wire
 from loadtest.slip import money, receipt
 from loadtest.terminal import Manner
-from loadtest.traffic import STAN_MAX
 from proto import settlement_pb2 as pb
 
 JST: Final = datetime.timezone(datetime.timedelta(hours=9), "JST")

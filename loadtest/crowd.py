@@ -22,10 +22,12 @@ from loadtest.compass import Compass
 from loadtest.history import Header, Heard, Mark, Result, Stall, Unsent
 from loadtest.history_file import Recorder
 from loadtest.load_plan import LoadPlan
+from loadtest.orders import ChangeRate, Order, RollOver, Stop, spoken
 from loadtest.profiles.schedule import schedule
 from loadtest.request import Request
 from loadtest.seconds import Second, Totals
 from loadtest.shell_gevent import Lines, carry, monotonic_ms
+from loadtest.tempo import Tempo
 from loadtest.terminal import Manner
 from loadtest.traffic import Till
 
@@ -57,7 +59,10 @@ class Crowd:
         self._report = report
         self._manner = Manner(attempt_ms=plan.attempt_ms, deadline_ms=plan.deadline_ms)
         self._numbers = itertools.count(first, step)
+        self._tempo = Tempo()
+        self._dates = 0  # how often the business date has ended
         self._begin = gevent.event.AsyncResult()
+        self._changed = gevent.event.Event()  # set, and replaced, when slots move
         self._stopping = gevent.event.Event()
         self._stop_ms = float("inf")
         self._open: dict[str, Asking] = {}
@@ -84,11 +89,31 @@ class Crowd:
         self._begin.set(now_ms)
         gevent.spawn(self._watch_ourselves)
 
+    def obey(self, order: Order) -> None:
+        """Do what is told, and put it on record."""
+        match order:
+            case Stop():
+                self.stop()
+                return
+            case ChangeRate(times):
+                begin_ms = self._begin.get() if self._begin.ready() else monotonic_ms()
+                self._tempo.change(monotonic_ms() - begin_ms, times)
+                self._wake()
+            case RollOver():
+                self._dates += 1
+        self._recorder.write(Mark(spoken(order), monotonic_ms()))
+
     def stop(self) -> None:
         """No new slot is meant to start from now on."""
         if not self._stopping.is_set():
             self._stop_ms = min(self._stop_ms, monotonic_ms())
             self._stopping.set()
+            self._wake()
+
+    def _wake(self) -> None:
+        """Let every terminal that waits for its slot look again when that is."""
+        told, self._changed = self._changed, gevent.event.Event()
+        told.set()
 
     def abandon(self) -> None:
         """Stop, and do not wait for what is under way: nobody is there to hear of it."""
@@ -135,15 +160,18 @@ class Crowd:
             random.Random(f"terminal/{plan.seed}/{number}").random,
             self._recorder.write,
         )
-        compass = Compass.fresh(plan.endpoints, number, plan.sites)
+        compass = Compass.fresh(plan.endpoints, number, plan.sites, plan.paths)
         begin_ms = self._begin.get()
         self._at_work += 1
-        sent = 0
+        sent, dates = 0, 0
         try:
             for slot in self._slots(number):
-                intended_ms = begin_ms + slot
-                if not self._wait_for(intended_ms):
+                if not self._wait_for(begin_ms, slot):
                     break
+                while dates < self._dates:
+                    till.roll_over()
+                    dates += 1
+                intended_ms = begin_ms + self._tempo.when(slot)
                 action = till.next()
                 asking = Asking(
                     f"{till.terminal}/{sent}",
@@ -160,14 +188,13 @@ class Crowd:
             self._at_work -= 1
             self._count_unsent(till.terminal, number, begin_ms, sent)
 
-    def _wait_for(self, intended_ms: float) -> bool:
+    def _wait_for(self, begin_ms: float, slot: float) -> bool:
         """Sleep until the slot's start; False when the day ended before it."""
-        while intended_ms <= self._stop_ms:
-            left = (intended_ms - monotonic_ms()) / 1000.0
-            if left <= 0:
+        while (intended_ms := begin_ms + self._tempo.when(slot)) <= self._stop_ms:
+            left_ms = intended_ms - monotonic_ms()
+            if left_ms <= 0:
                 return True
-            if self._stopping.wait(timeout=left):
-                return intended_ms <= self._stop_ms
+            self._changed.wait(timeout=left_ms / 1000.0)
         return False
 
     def _serve(self, asking: Asking) -> None:
@@ -198,15 +225,13 @@ class Crowd:
     def _count_unsent(self, terminal: str, number: int, begin_ms: float, sent: int) -> None:
         end_ms = min(self._stop_ms, monotonic_ms())
         left = itertools.islice(self._slots(number), sent, None)
-        unsent = [
-            begin_ms + slot
-            for slot in itertools.takewhile(lambda slot: begin_ms + slot <= end_ms, left)
-        ]
+        due_ms = (begin_ms + self._tempo.when(slot) for slot in left)
+        unsent = list(itertools.takewhile(lambda at_ms: at_ms <= end_ms, due_ms))
         if unsent:
             self._recorder.write(Unsent(terminal, len(unsent), unsent[0]))
 
     def _slots(self, number: int) -> Iterator[float]:
-        """When this terminal means to start, in milliseconds from the beginning."""
+        """When this terminal means to start, in milliseconds from the beginning, as drawn."""
         plan = self.plan
         terminal = number % plan.terminals
         if plan.curve is not None:

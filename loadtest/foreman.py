@@ -15,13 +15,15 @@ import gevent
 import msgspec
 
 from loadtest.load_plan import LoadPlan, Progress
+from loadtest.orders import Order, Stop, spoken
 from loadtest.seconds import Second, Totals, together
 
 SECOND: Final = "kessai second"
 HISTORY: Final = "kessai history"
 OVER: Final = "kessai over"
 END_OF_DAY: Final = "kessai end of day"
-"""The names of our messages on Locust's wire; the last one goes from the master to its workers."""
+ORDER: Final = "kessai order"
+"""The names of our messages on Locust's wire; the last two go from the master to its workers."""
 
 _MISSING: Final = "missing"
 _LOOK_EVERY_S: Final = 0.2
@@ -42,6 +44,13 @@ class Foreman:
         runner.register_message(SECOND, self._hear_second)
         runner.register_message(HISTORY, self._hear_history)
         runner.register_message(OVER, self._hear_over)
+
+    def obey(self, order: Order) -> None:
+        """Hand an order on to every worker."""
+        if order == Stop():
+            self.stop()
+        else:
+            self._runner.send_message(ORDER, spoken(order))
 
     def stop(self, *, abandon: bool = False) -> None:
         """No new slots; with `abandon`, what is under way is not waited for either."""

@@ -15,6 +15,7 @@ import msgspec
 
 from loadtest.load_plan import LoadPlan, Progress
 from loadtest.locust_command import ALONE, NO_FILES, Crew, Files, environment, headless, worker
+from loadtest.orders import ChangeRate, Order, RollOver, Stop, spoken
 
 _LOOK_EVERY_S: Final = 0.1
 _SPARE_S: Final = 20.0
@@ -29,9 +30,9 @@ class GeneratorFailed(RuntimeError):
 class Generator:
     """One run of load. `on_progress` is called about once a second, from a thread of its own.
 
-    It is stopped over its standard input, whose end without a word stops it at once: so it ends
-    when this process is killed. `on_host` gives the command that runs it where the terminals stand.
-    `crew` says which processes share the terminals, `files` what Locust is to write.
+    It is told what to do over its standard input, whose end without "stop" ends it at once: so it
+    ends when this process is killed. `on_host` gives the command that runs it where the terminals
+    stand. `crew` says which processes share the terminals, `files` what Locust is to write.
     """
 
     def __init__(
@@ -56,8 +57,8 @@ class Generator:
         self._folder = folder
         self._on_progress = on_progress
         self._log = folder / "locust.log"
-        self._patience_s = plan.duration_s + plan.drain_s + _SPARE_S
-        self._patience_s += _GATHER_S if crew.workers else 0.0
+        self._day_s = plan.duration_s
+        self._evening_s = plan.drain_s + _SPARE_S + (_GATHER_S if crew.workers else 0.0)
         self.begun = threading.Event()
         lead = headless(plan_file, plan.terminals, crew, files)
         self._process = self._start(on_host(lead), self._log, subprocess.PIPE)
@@ -84,16 +85,31 @@ class Generator:
         if code is not None:
             raise GeneratorFailed(f"locust ended early with {code}:\n{self._last_words()}")
 
+    def change_rate(self, times: float) -> None:
+        """From now on so many times the plan's rate of slots.
+
+        Raises `ValueError` where the rate follows a curve.
+        """
+        if self._plan.curve is not None:
+            raise ValueError("this load follows a curve: its rate is not changed from here")
+        self._tell(ChangeRate(times))
+
+    def roll_over(self) -> None:
+        """End the business date: every terminal closes its day and goes on with the next one."""
+        self._tell(RollOver())
+
     def stop(self) -> None:
         """Ask for the end of the day: no new slots, what is under way is drained."""
-        _close(self._process, b"stop\n")
+        self._tell(Stop())
+        _close(self._process)
+        self._day_s = 0.0
 
     def wait(self, until: Callable[[], bool] = lambda: False) -> None:
         """Wait for the drained end, which begins early once `until` says so.
 
         Raises `GeneratorFailed` on a bad or late end.
         """
-        deadline = time.monotonic() + self._patience_s
+        deadline = time.monotonic() + self._day_s + self._evening_s
         try:
             while self._process.poll() is None and not until() and time.monotonic() < deadline:
                 time.sleep(_LOOK_EVERY_S)
@@ -117,7 +133,7 @@ class Generator:
                 each.kill()
                 each.wait()
         for each in (self._process, *self._workers):
-            _close(each, b"")
+            _close(each)
         self._reader.join(timeout=5)
 
     def _start(self, command: list[str], log: Path, answers: int) -> subprocess.Popen[bytes]:
@@ -131,6 +147,13 @@ class Generator:
                 stderr=errors,
                 start_new_session=True,  # Ctrl-C is for us; we stop it in good order
             )
+
+    def _tell(self, order: Order) -> None:
+        pipe = self._process.stdin
+        if pipe is not None and not pipe.closed:
+            with contextlib.suppress(BrokenPipeError):  # it has ended: `check` and `wait` say so
+                pipe.write(f"{spoken(order)}\n".encode())
+                pipe.flush()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -149,9 +172,7 @@ class Generator:
         return "\n".join(words[-2000:] for words in said if words)
 
 
-def _close(process: subprocess.Popen[bytes], last_word: bytes) -> None:
-    pipe = process.stdin
-    if pipe is not None and not pipe.closed:
+def _close(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
         with contextlib.suppress(BrokenPipeError):  # it has ended: nobody needs telling
-            pipe.write(last_word)
-            pipe.close()
+            process.stdin.close()

@@ -164,6 +164,7 @@ def _plan(topology: Topology, wanted: Wanted, folder: Path, now: datetime.dateti
         run=folder.name,
         endpoints=directory.endpoints(topology),
         sites=directory.sites(topology),
+        paths=directory.paths(topology),
         history=str(folder / "history-load.ndjson"),
         rate=curve.highest,
         terminals=wanted.profile.terminals,

@@ -17,7 +17,8 @@ class LoadPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `tag` makes this run's terminals other ones than those of earlier runs on the same ledger.
     `controlled`: the run ends when its standard input says "stop" or closes, at the latest after
     `duration_s`; otherwise Locust's own controls end it. After the end, what is under way or late
-    has `drain_s` to be heard. `sites` says in which site an endpoint is, where that matters.
+    has `drain_s` to be heard. `sites` says in which site an endpoint is, where that matters, and
+    `paths` under which other addresses it is reached.
     `processes` share the terminals evenly, each with a history of its own.
     """
 
@@ -36,6 +37,7 @@ class LoadPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deadline_ms: float = 10_000.0
     controlled: bool = True
     sites: dict[str, str] = {}
+    paths: dict[str, tuple[str, ...]] = {}
     curve: Curve | None = None
     processes: int = 1
 

@@ -25,15 +25,17 @@ from locust.exception import StopUser
 from locust.runners import MasterRunner, WorkerRunner
 
 from loadtest.crowd import Crowd
-from loadtest.foreman import END_OF_DAY, HISTORY, OVER, SECOND, Foreman, history_of
+from loadtest.foreman import END_OF_DAY, HISTORY, ORDER, OVER, SECOND, Foreman, history_of
 from loadtest.history import Heard, Result
 from loadtest.history_file import Recorder
 from loadtest.load_plan import LoadPlan, Progress, load_plan
+from loadtest.orders import Order, Stop, understood
 from loadtest.request import Request
 from loadtest.seconds import together
 from loadtest.shell_gevent import Lines
 
 _PIECE: Final = 1 << 20
+_LINE: Final = 1 << 10
 _HOME_AWAY: Final = Path(".kessai/load")
 
 
@@ -82,7 +84,7 @@ def _be_alone(environment: Any, plan: LoadPlan) -> None:
     crowd = _crowd(environment, plan, Path(plan.history))
     environment.events.spawning_complete.add_listener(lambda **_: crowd.begin())
     if plan.controlled:
-        gevent.spawn(_listen, crowd.stop, crowd.abandon)
+        gevent.spawn(_listen, crowd.obey, crowd.abandon)
         gevent.spawn(_run, environment, crowd)
     else:
         environment.events.test_stop.add_listener(lambda **_: crowd.stop())
@@ -107,7 +109,7 @@ def _run(environment: Any, crowd: Crowd) -> None:
 
 def _be_master(environment: Any, runner: Any, plan: LoadPlan) -> None:
     foreman = Foreman(environment, runner, plan)
-    gevent.spawn(_listen, foreman.stop, lambda: foreman.stop(abandon=True))
+    gevent.spawn(_listen, foreman.obey, lambda: foreman.stop(abandon=True))
     gevent.spawn(_tell, foreman.progress, foreman.stop)
 
     def lead() -> None:
@@ -135,9 +137,13 @@ def _be_worker(environment: Any, runner: Any) -> None:
         def end(environment: Any, msg: Any) -> None:
             (crowd.abandon if msg.data["abandon"] else crowd.stop)()
 
+        def obey(environment: Any, msg: Any) -> None:
+            crowd.obey(understood(msg.data))
+
         runner.register_message(END_OF_DAY, end)
+        runner.register_message(ORDER, obey)
         if not away:  # then nobody holds the other end of its standard input
-            gevent.spawn(_listen, crowd.stop, crowd.abandon)
+            gevent.spawn(_listen, crowd.obey, crowd.abandon)
         gevent.spawn(_report, crowd, runner)
         gevent.spawn(_work, environment, runner, crowd, history if away else None)
 
@@ -193,13 +199,21 @@ def _quit(environment: Any, code: int) -> None:
     environment.runner.quit()
 
 
-def _listen(stop: Callable[[], None], abandon: Callable[[], None]) -> None:
-    """A word on standard input ends the day; its end without one, that our starter is dead."""
-    gevent.socket.wait_read(sys.stdin.fileno())
-    if os.read(sys.stdin.fileno(), 1):
-        stop()
-    else:
-        abandon()
+def _listen(obey: Callable[[Order], None], abandon: Callable[[], None]) -> None:
+    """Orders on standard input, up to the last one; its end before that: our starter is dead."""
+    received = b""
+    while True:
+        gevent.socket.wait_read(sys.stdin.fileno())
+        piece = os.read(sys.stdin.fileno(), _LINE)
+        if not piece:
+            abandon()
+            return
+        *lines, received = (received + piece).split(b"\n")
+        for line in lines:
+            order = understood(line.decode())
+            obey(order)
+            if order == Stop():
+                return
 
 
 def _tell(progress: Callable[[float], Progress], stop: Callable[[], None]) -> None:

@@ -1,9 +1,10 @@
 """A believable day at the tills: what each terminal asks, in order, drawn from one seed.
 
-The sequence of a terminal depends on nothing but its seed and number: not on answers, not on time.
-So two runs ask the same, and a void or refund refers to a sale that the plan means to succeed. A
-terminal repeats some keys it has already asked (an answer lost on its way looks like that), closes
-its day now and then, and inquires after its own sales.
+The sequence of a terminal depends on nothing but its seed and number: not on answers, not on time,
+but for the slot at which the business date ends, where that is told. So two runs ask the same, and
+a void or refund refers to a sale that the plan means to succeed. A terminal repeats some keys it
+has already asked (an answer lost on its way looks like that), closes its day now and then, and
+inquires after its own sales.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from loadtest import market
-from loadtest.request import Call, CardWrite, Dcc, Request, Service, Total, Type
+from loadtest.desk import Desk
+from loadtest.request import CardWrite, Dcc, Request, Service, Total, Type
 
-STAN_MAX: Final = 999_999
 _DECLINED_SHARE: Final = 0.015
 
 
@@ -50,10 +51,8 @@ class Till:
         if len(tag) > 8 or not tag.isalnum() or not 0 <= number <= 9999:
             raise ValueError(f"tag {tag!r} and number {number} do not make a terminal id")
         self.terminal = f"T{tag}{number:04d}"
-        self.merchant = f"SHOP-{number // 4:04d}"
-        self._date = business_date
         self._random = random.Random(f"traffic/{seed}/{number}")
-        self._stan = 0
+        self._desk = Desk(f"SHOP-{number // 4:04d}", self.terminal, business_date, self._random)
         self._sales: list[_Sale] = []
         self._authorised: list[Request] = []
         self._cancellable: list[Request] = []
@@ -79,7 +78,7 @@ class Till:
             (self._refund, 12),
             (self._cancel, 4),
             (self._reverse, 3),
-            (self._interim, 3),
+            (self._desk.interim, 3),
             (self._close, 5),
             (self._inquire, 8),
         )
@@ -97,6 +96,15 @@ class Till:
         if request.key:
             self._asked = [*self._asked[-30:], request]
         return Action(request)
+
+    def roll_over(self) -> None:
+        """The business date ends: next comes a close of all services, and then the new date.
+
+        What the clerk was in the middle of comes first. STANs go on, and yesterday's sales can
+        still be refunded.
+        """
+        self._next.append(Action(self._desk.close()))
+        self._desk.next_date()
 
     # --- cards -----------------------------------------------------------------------------------
 
@@ -131,7 +139,7 @@ class Till:
             if self._random.random() < 0.8
             else max(1, original.amount_minor * 9 // 10)
         )
-        return self._following(original, Type.CAPTURE, amount)
+        return self._desk.follow(original, Type.CAPTURE, amount)
 
     def _void(self) -> Request | None:
         whole = [sale for sale in self._sales if sale.whole and _voidable(sale.request)]
@@ -139,7 +147,7 @@ class Till:
             return None
         sale = self._random.choice(whole)
         self._sales.remove(sale)
-        return self._following(sale.request, Type.VOID, sale.request.amount_minor)
+        return self._desk.follow(sale.request, Type.VOID, sale.request.amount_minor)
 
     def _refund(self) -> Request | None:
         open_ = [sale for sale in self._sales if sale.left_minor > 0]
@@ -150,13 +158,13 @@ class Till:
         amount = max(1, int(sale.left_minor * part))
         sale.left_minor -= amount
         self._give(sale.request, amount)
-        return self._following(sale.request, Type.REFUND, amount)
+        return self._desk.follow(sale.request, Type.REFUND, amount)
 
     def _reverse(self) -> Request | None:
         if not self._authorised:
             return None
         original = self._authorised.pop(0)
-        return self._following(original, Type.REVERSAL, original.amount_minor)
+        return self._desk.follow(original, Type.REVERSAL, original.amount_minor)
 
     # --- stored value ----------------------------------------------------------------------------
 
@@ -190,7 +198,7 @@ class Till:
         if written is CardWrite.NOT_WRITTEN:
             self._give(sale, sale.amount_minor)
         for state in (CardWrite.UNKNOWN, written):
-            advice = self._following(sale, Type.ADVICE, 0, card_write=state)
+            advice = self._desk.follow(sale, Type.ADVICE, 0, card_write=state)
             self._next.append(Action(advice))
         return sale
 
@@ -219,7 +227,7 @@ class Till:
             return None
         original = self._cancellable.pop(self._random.randrange(len(self._cancellable)))
         self._give(original, original.amount_minor)
-        return self._following(original, Type.CANCEL, original.amount_minor)
+        return self._desk.follow(original, Type.CANCEL, original.amount_minor)
 
     def _balance(self) -> Request:
         service = self._random.choice((Service.E_MONEY, Service.POINT))
@@ -237,25 +245,16 @@ class Till:
         if not self._asked:
             return None
         target = self._random.choice(self._asked).key
-        return Request(self.merchant, self.terminal, self._date, call=Call.INQUIRE, target=target)
-
-    def _interim(self) -> Request:
-        return Request(self.merchant, self.terminal, self._date, call=Call.INTERIM)
+        return self._desk.inquiry(target)
 
     def _close(self) -> Request:
         # One clerk in three types a wrong total: the centre answers MISMATCH, resets nothing.
         wrong = self._random.random() < 0.33
-        expected = (Total(Service.CREDIT, count=1, captured_minor=1),) if wrong else ()
-        return Request(
-            self.merchant,
-            self.terminal,
-            self._date,
-            stan=self._take_stan(),
-            call=Call.CLOSE,
-            expected=expected,
+        return self._desk.close(
+            (Total(Service.CREDIT, count=1, captured_minor=1),) if wrong else ()
         )
 
-    # --- making requests -------------------------------------------------------------------------
+    # --- cards of customers ----------------------------------------------------------------------
 
     def _request(
         self,
@@ -268,46 +267,12 @@ class Till:
         dcc: Dcc | None = None,
     ) -> Request:
         token = token or market.token(self._random, declined=declined)
-        return Request(
-            self.merchant,
-            self.terminal,
-            self._date,
-            stan=self._take_stan(),
-            service=service,
-            type=kind,
-            brand=market.brand(service, token),
-            amount_minor=amount,
-            card_token=token,
-            card_last4=f"{self._random.randrange(10_000):04d}",
-            dcc=dcc,
-        )
-
-    def _following(
-        self, original: Request, kind: Type, amount: int, *, card_write: int = 0
-    ) -> Request:
-        return Request(
-            self.merchant,
-            self.terminal,
-            self._date,
-            stan=self._take_stan(),
-            service=original.service,
-            type=kind,
-            brand=original.brand,
-            amount_minor=amount,
-            card_token=original.card_token,
-            card_last4=original.card_last4,
-            original_key=original.key,
-            card_write=card_write,
-        )
+        return self._desk.request(service, kind, amount, token, dcc)
 
     def _holder(self, service: Service) -> str:
         """One of the shop's regular customers."""
         kind = "em" if service is Service.E_MONEY else "pt"
         return f"{kind}-{self.terminal}-{self._random.randrange(12):02d}"
-
-    def _take_stan(self) -> int:
-        self._stan = self._stan % STAN_MAX + 1
-        return self._stan
 
 
 def _voidable(request: Request) -> bool:

@@ -19,12 +19,15 @@ from typing import Final
 from loadtest import evidence
 from loadtest.checkers.finding import Finding, Verdict, ask_all, compose
 from loadtest.checkers.panel import PANEL
+from loadtest.drill import services
 from loadtest.drill.admissions import LAG_MAX
 from loadtest.drill.verdict import Course, DrillVerdict, Row, Ruling, judge
 from loadtest.evidence import Event, EvidenceError
 from loadtest.history import History
+from loadtest.history_file import HistoryError
 from loadtest.measure import Figures, NothingMeasured, acknowledgements, measure
 from loadtest.report import dossier
+from loadtest.report.course import operator_steps
 from loadtest.report.dossier import Document
 
 _TOLERANCE_MS: Final = 0.001
@@ -128,9 +131,9 @@ def _judge(folder: Path, sealed: Document) -> tuple[DrillVerdict, Figures | None
         told = evidence.read(folder)
         figures = measure(told.history, course.steady_ms, _disturbed(course))
         resumed_ms = _resumed_ms(told.history, course)
-        course = replace(course, resumed_ms=resumed_ms)
+        course = replace(course, resumed_ms=resumed_ms, services=services.fewest(folder))
         findings = ask_all(PANEL, told)
-    except (EvidenceError, NothingMeasured) as problem:
+    except (EvidenceError, HistoryError, NothingMeasured) as problem:
         course = replace(course, unplayed=course.unplayed or str(problem))
         notes = (str(problem),)
     return judge(drill.limits, figures, course, findings), figures, notes
@@ -160,6 +163,7 @@ def _on_record(course: Course, events: Sequence[Event]) -> Course:
         course,
         broken=course.broken or "; ".join(broken),
         unplayed=course.unplayed or "; ".join(unplayed),
+        operator_steps=operator_steps(events),
     )
 
 
@@ -194,7 +198,7 @@ def _differences(
                 found.append(Difference(name, f"{before}", f"{after}"))
     rows = {row.what: row for row in again.rows}
     for row in sealed.rows:
-        other = rows.get(row.what, row)
+        other = rows.get(row.what)
         if row != other:
             found.append(Difference(row.what, _row(row), _row(other)))
     return found
@@ -220,7 +224,9 @@ def _finding(finding: Finding | None) -> str:
     return words
 
 
-def _row(row: Row) -> str:
+def _row(row: Row | None) -> str:
+    if row is None:
+        return "is not there"
     return f"{row.value} (limit {row.limit})" if row.limit else row.value
 
 

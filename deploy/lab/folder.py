@@ -4,6 +4,7 @@ topology.json   what was started, for commands that attach later
 settings/       one file a node or coordinator, read by its program
 data/ log/      one folder or file a program; NODE.lost-1 and so on: disks taken away from a node
 run/            one record a process (deploy/lab/program.py)
+harm/           how a drill wants a node's disk and clock to misbehave (deploy/lab/machines.py)
 lock            held while somebody starts, stops or owns the cluster; names them
 """
 
@@ -42,6 +43,14 @@ class Folder:
         """The data folder of a node or etcd member."""
         return self.root / "data" / name
 
+    def disk_fault(self, node: str) -> Path:
+        """The file that says how the disk of a node misbehaves."""
+        return self.root / "harm" / f"{node}.disk"
+
+    def clock(self, node: str) -> Path:
+        """The file that says how wrong the wall clock of a node is."""
+        return self.root / "harm" / f"{node}.clock"
+
     def topology(self) -> Topology:
         """The topology written here. Raises `ClusterError` if there is none that can be read."""
         path = self.root / "topology.json"
@@ -54,8 +63,9 @@ class Folder:
         except (OSError, msgspec.MsgspecError) as problem:
             raise ClusterError(f"{path} cannot be read: {problem}") from problem
 
-    def prepare(self, topology: Topology, *, in_use: bool) -> None:
-        """Write the topology and the programs' settings.
+    def prepare(self, topology: Topology, *, in_use: bool, faulty_disks: bool = False) -> None:
+        """Write the topology and the programs' settings; `faulty_disks`: each node's disk goes by
+        its fault file.
 
         Raises `ClusterError` if another topology is written here and `in_use` by processes.
         """
@@ -65,19 +75,28 @@ class Folder:
             raise ClusterError(
                 f"{self.root} runs a cluster of another topology: `kessai down` stops it"
             )
-        _write(written, content)
+        self.write(written, content)
         for node in topology.nodes:
-            _write(
-                self.settings(node.name), dump(topology.settings(node.name, self.data(node.name)))
-            )
+            settings = topology.settings(node.name, self.data(node.name))
+            if faulty_disks:
+                fault_file = str(self.disk_fault(node.name))
+                settings = msgspec.structs.replace(settings, disk_fault_file=fault_file)
+            self.write(self.settings(node.name), dump(settings))
         for each in topology.coordinators:
-            _write(
+            self.write(
                 self.settings(each.name),
                 coordinator.settings.dump(topology.coordinator_settings(each.name)),
             )
         for name in (*(n.name for n in topology.nodes), *(m.name for m in topology.etcd)):
             # etcd insists that nobody else can read it.
             self.data(name).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Write a file so that nobody ever reads half of it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        incomplete = path.with_name(f"{path.name}.incomplete")
+        incomplete.write_bytes(content)
+        incomplete.rename(path)
 
     def put_aside(self, name: str) -> Path:
         """Give a data folder another name, leave an empty one, and return the old one's path."""
@@ -90,8 +109,8 @@ class Folder:
         return aside
 
     def clear(self) -> None:
-        """Delete data, logs, settings and records; what ran must have been ended before."""
-        for name in ("data", "log", "settings", "run"):
+        """Delete data, logs, settings, records and harm; what ran must have been ended before."""
+        for name in ("data", "log", "settings", "run", "harm"):
             shutil.rmtree(self.root / name, ignore_errors=True)
         (self.root / "topology.json").unlink(missing_ok=True)
 
@@ -114,10 +133,3 @@ class Folder:
             lock.write(f"process {os.getpid()} ({Path(sys.argv[0]).name} {why})\n")
             lock.flush()
         return lock
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    incomplete = path.with_suffix(".incomplete")
-    incomplete.write_bytes(content)
-    incomplete.rename(path)

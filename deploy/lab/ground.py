@@ -14,9 +14,11 @@ from typing import Final
 from deploy.control import NodeStatus, leader_of
 from deploy.lab import etcd_binary, etcd_member, readiness
 from deploy.lab.folder import ClusterError, Folder
+from deploy.lab.machines import Machines
 from deploy.lab.parts import Launcher, Parts, kill_at_once
 from deploy.lab.program import Program
 from deploy.topology import Topology
+from node.store.faults import DiskFault
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 
@@ -46,16 +48,25 @@ class Ground:
         command: Callable[[Path], Sequence[str]],
         watcher: Callable[[Path], Sequence[str]],
         launcher: Launcher,
+        faulty_disks: bool,
+        movable_clocks: bool,
         say: Callable[[str], None],
     ) -> None:
         self.topology = topology
         self._folder = Folder(root)
         self._say = say
+        self._machines = Machines(
+            self._folder, faulty_disks=faulty_disks, movable_clocks=movable_clocks, say=say
+        )
         self._etcd_path: Path | None = None
         settings = self._folder.settings
         names = [each.name for each in topology.nodes]
         self._nodes = Parts(
-            names, self.root, PROJECT, lambda name: command(settings(name)), launcher
+            names,
+            self.root,
+            PROJECT,
+            lambda name: self._machines.command(name, command(settings(name))),
+            launcher,
         )
         names = [each.name for each in topology.coordinators]
         self._coordinators = Parts(
@@ -151,6 +162,20 @@ class Ground:
             raise ClusterError(f"{name} is running: its disk cannot be taken away; stop it first")
         return self._folder.put_aside(name)
 
+    def harm_disk(self, node: str, fault: DiskFault) -> None:
+        """From now on a node's disk misbehaves so, also when the node starts anew. Raises
+        `ClusterError` unless this cluster's disks can be harmed."""
+        self._machines.harm_disk(self._nodes.one(node).name, fault)
+
+    def mend_disk(self, node: str) -> None:
+        """A node's disk is well again; what it holds stays what it was."""
+        self._machines.mend_disk(self._nodes.one(node).name)
+
+    def set_clock(self, node: str, offset_s: int) -> None:
+        """A node's wall clock goes so many seconds ahead of ours (below 0: behind) within two
+        seconds. Raises `ClusterError` unless this cluster's clocks can be moved."""
+        self._machines.set_clock(self._nodes.one(node).name, offset_s)
+
     def start_etcd(self, name: str) -> None:
         """Start an etcd member; `await_etcd` waits for its health, which needs a majority."""
         self._etcd.start(name)
@@ -180,14 +205,15 @@ class Ground:
         """Start a coordinator; it listens nowhere, and what it sees is in etcd."""
         self._coordinators.start(name)
 
-    # All that stands at one place
+    # Many at one moment, and all that stands at one place
 
-    def kill_site(self, place: str) -> tuple[str, ...]:
-        """SIGKILL everything at `place` at one moment: nodes, etcd member, coordinator. The names
-        of what ran. Raises `ClusterError` for an unknown place, or if nothing ran there."""
-        hit = kill_at_once(self._at(place))
+    def kill(self, names: Iterable[str]) -> tuple[str, ...]:
+        """SIGKILL programs of any kind at one moment, such as all at a place; the names of those
+        that ran. Raises `ClusterError` if none did."""
+        programs = [self._program(name) for name in names]
+        hit = kill_at_once(programs)
         if not hit:
-            raise ClusterError(f"nothing runs at {place}")
+            raise ClusterError(f"not running: {', '.join(each.name for each in programs)}")
         return hit
 
     def stop_site(self, place: str, grace_s: float = GRACE_S) -> None:

@@ -29,7 +29,8 @@ class Cluster(Ground):
     `owned`: the cluster ends with this process, even if that is killed, and nobody else may start
     or stop it meanwhile. Otherwise it goes on running after this process. `initialise` makes the
     first configuration once all nodes answer; it does nothing if there is one. Every program is
-    started through `launcher`.
+    started through `launcher`. `faulty_disks`, `movable_clocks`: what `harm_disk` and `set_clock`
+    need; not both.
     """
 
     def __init__(
@@ -42,11 +43,21 @@ class Cluster(Ground):
         command: Callable[[Path], Sequence[str]] = node_command,
         watcher: Callable[[Path], Sequence[str]] = coordinator_command,
         launcher: Launcher = here,
+        faulty_disks: bool = False,
+        movable_clocks: bool = False,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
         super().__init__(
-            topology, root, command=command, watcher=watcher, launcher=launcher, say=say
+            topology,
+            root,
+            command=command,
+            watcher=watcher,
+            launcher=launcher,
+            faulty_disks=faulty_disks,
+            movable_clocks=movable_clocks,
+            say=say,
         )
+        self._faulty_disks = faulty_disks
         self._owned = owned
         self._initialise = initialise
         self._guardian: Guardian | None = None
@@ -76,12 +87,15 @@ class Cluster(Ground):
         etcd, its health, the nodes, their answers, the first configuration, a leader; coordinators
         after that, since they would take a cluster without a leader for a lost site. If that
         fails or is interrupted, what this call started is stopped again. Raises `ClusterError`,
-        `ProgramFailed`, `PortBusy`, `EtcdRefused`.
+        `ProgramFailed`, `PortBusy`, `EtcdRefused`, `FaketimeMissing`.
         """
         with self._alone("start"):
             before = self.running()
-            self._folder.prepare(self.topology, in_use=bool(before))
+            self._folder.prepare(
+                self.topology, in_use=bool(before), faulty_disks=self._faulty_disks
+            )
             self._etcd_path = etcd_binary.find(say=self._say)
+            self._machines.prepare()
             check_free(self._addresses(set(before)))
             if self._owned and self._guardian is None:
                 self._guardian = Guardian(self.root)

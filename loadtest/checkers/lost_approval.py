@@ -1,7 +1,8 @@
 """Is every settlement that a terminal was told of in the ledger of every replica that counts?
 
 Approvals, declines and closes alike: each must stand under its key, at the index the terminal was
-told, with the outcome it was told, and with the content that it had asked for.
+told, with the outcome it was told, and with the content that it had asked for. A promotion with
+loss is no excuse: what it gave up is lost to whoever was told of it, and is counted here.
 """
 
 from __future__ import annotations
@@ -38,7 +39,20 @@ def check(evidence: Evidence) -> Doubts:
                 continue
             for words in _doubts(records.get(line.key), line, line.reply, asked[line.ask]):
                 problems[f"{line.key} on {ledger.name}: {words}"] = line.key
-    return Doubts(len(told), tuple(problems), len(set(problems.values())))
+    gone = _gone(evidence, told)
+    notes = (f"approvals heard that no ledger that counts holds: {gone:,}",) if gone else ()
+    return Doubts(len(told), tuple(problems), len(set(problems.values())), notes)
+
+
+def _gone(evidence: Evidence, told: list[Heard]) -> int:
+    """How many approvals are in no ledger that counts, whatever became of the others."""
+    held = {
+        record.key
+        for ledger in evidence.counting()
+        for record in ledger.records
+        if record.outcome == APPROVED
+    }
+    return len({line.key for line in told if line.result is Result.OK} - held)
 
 
 def _doubts(record: Record | None, line: Heard, reply: Reply, request: Request) -> list[str]:

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import difflib
 import enum
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from deploy.topology import Topology
-from loadtest.drill.steps import Steady, Step
-from loadtest.faults import NEEDS_NETWORK
+from loadtest.drill.steps import Rate, Steady, Step, read
+from loadtest.faults import NEEDS_NETWORK, FailingDisk, Fault, FullDisk, SlowDisk, WrongClock
 from node.settings import Limits as NodeLimits
 from node.settings import Timings
 
 FOLDER: Final = Path(__file__).parent / "catalogue"
+
+NETWORK: Final = "network"
+DISK_FAULTS: Final = "disk-faults"
+CLOCK: Final = "clock"
+NEEDS: Final[Mapping[str, tuple[type[Fault], ...]]] = {
+    NETWORK: NEEDS_NETWORK,
+    DISK_FAULTS: (SlowDisk, FullDisk, FailingDisk),
+    CLOCK: (WrongClock,),
+}
+"""What a drill may need of the place where it is played, and the faults that take it: cables and
+switches of its own, disks that fail when told to, a wall clock for each node."""
 
 
 class DrillError(ValueError):
@@ -43,7 +56,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     the intended start, of slots from the first fault to the next steady state. `failed`: requests
     without a final answer by their deadline. `unserved`: slots never served. `new_leader`: whether
     there must, or must not, be a new epoch. `resumed_ms`: from the end of the first healing to the
-    next acknowledgement.
+    next acknowledgement. `services`: so many of the seven must be offered whenever they are asked
+    for.
     """
 
     longest_gap_ms: float | None = None
@@ -53,6 +67,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unserved: int | None = None
     new_leader: bool | None = None
     resumed_ms: float | None = None
+    services: int | None = None
 
 
 class Overrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,7 +78,10 @@ class Overrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Drill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One drill. `copies_min` and `overrides` replace the topology's, where given."""
+    """One drill. `copies_min` and `overrides` replace the topology's, where given.
+
+    `longest_s`: after so long the drill is given up, healed, and inconclusive.
+    """
 
     title: str
     title_ja: str
@@ -75,7 +93,14 @@ class Drill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ground: Kind = Kind.PROCESSES
     copies_min: int | None = None
     overrides: Overrides = Overrides()
+    longest_s: float = 300.0
     name: str = ""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What it takes beyond processes that can be killed: some of `NEEDS`."""
+        kinds = tuple(type(step) for step in self.steps)
+        return frozenset(need for need, faults in NEEDS.items() if set(kinds) & set(faults))
 
     def changed(self, topology: Topology) -> Topology:
         """The topology with what this drill replaces in it."""
@@ -92,13 +117,27 @@ def load(path: Path) -> Drill:
     """Read one drill; its name is that of the file. Raises `DrillError`."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        drill = msgspec.convert({**raw, "name": path.stem}, Drill)
+        steps = _steps(raw.pop("steps", None), path)
+        drill = msgspec.convert({**raw, "steps": (), "name": path.stem}, Drill)
     except OSError as problem:
         raise DrillError(f"{path}: cannot be read: {problem.strerror}") from problem
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as problem:
         raise DrillError(f"{path}: is not a drill: {problem}") from problem
+    drill = msgspec.structs.replace(drill, steps=steps)
     _check(drill, path)
     return drill
+
+
+def _steps(raw: object, path: Path) -> tuple[Step, ...]:
+    if not isinstance(raw, list) or not raw:
+        raise DrillError(f"{path}: is not a drill: expected its steps as [[steps]]")
+    found = []
+    for number, each in enumerate(raw, start=1):
+        try:
+            found.append(read(each))
+        except ValueError as problem:
+            raise DrillError(f"{path}: step {number}: {problem}") from problem
+    return tuple(found)
 
 
 def _check(drill: Drill, path: Path) -> None:
@@ -106,10 +145,14 @@ def _check(drill: Drill, path: Path) -> None:
         raise DrillError(f"{path}: steps: expected a steady state before and after the fault")
     if drill.load.rate <= 0 or drill.load.terminals <= 0:
         raise DrillError(f"{path}: load: expected a rate and a number of terminals above 0")
-    for number, step in enumerate(drill.steps):
+    if drill.longest_s <= 0:
+        raise DrillError(f"{path}: longest_s: expected seconds above 0")
+    for number, step in enumerate(drill.steps, start=1):
+        if isinstance(step, Rate) and step.times <= 0:
+            raise DrillError(f"{path}: step {number}: times: expected a number above 0")
         if isinstance(step, NEEDS_NETWORK) and drill.ground is not Kind.NETNS:
             raise DrillError(
-                f"{path}: steps[{number}]: on loopback nothing can be cut: "
+                f"{path}: step {number}: on loopback nothing can be cut: "
                 f'expected ground = "{Kind.NETNS}"'
             )
     _check_names("limits", drill.overrides.limits, NodeLimits, path)
@@ -130,15 +173,26 @@ def _check_names(
 
 def find(name: str) -> Drill:
     """A drill of the catalogue, or of a file. Raises `DrillError` naming what there is."""
+    return load(path_of(name))
+
+
+def path_of(name: str) -> Path:
+    """Where this drill is written. Raises `DrillError` naming what there is."""
     path = FOLDER / f"{name}.toml"
     if path.exists():
-        return load(path)
+        return path
     if Path(name).suffix == ".toml":
-        return load(Path(name))
-    known = ", ".join(drill.name for drill in catalogue())
-    raise DrillError(f"no drill is called {name!r}; there are: {known}")
+        return Path(name)
+    known = [each.stem for each in _files()]
+    near = difflib.get_close_matches(name, known, n=1)
+    meant = f" (did you mean {near[0]!r}?)" if near else ""
+    raise DrillError(f"no drill is called {name!r}{meant}; there are: {', '.join(known)}")
 
 
 def catalogue() -> tuple[Drill, ...]:
     """All drills of the catalogue, by name."""
-    return tuple(load(path) for path in sorted(FOLDER.glob("*.toml")))
+    return tuple(load(path) for path in _files())
+
+
+def _files() -> list[Path]:
+    return sorted(FOLDER.glob("*.toml"))

@@ -6,6 +6,7 @@ import importlib.metadata
 import platform
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -32,13 +33,19 @@ class Keeper:
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self.folder = folder
         self._say = say
+        self._noted: Counter[str] = Counter()
 
     def note(self, what: str, detail: str = "") -> None:
         """Put on record what was done or seen, now."""
+        self._noted[what] += 1
         event = Event(round(now_ms(), 3), what, detail)
         with (self.folder / "events.ndjson").open("ab") as file:
             file.write(msgspec.json.encode(event) + b"\n")
         self._say(f"-- {what}" + (f" ({detail})" if detail else ""))
+
+    def noted(self, what: str) -> int:
+        """How often this has been put on record."""
+        return self._noted[what]
 
     def logs(self, cluster: Cluster) -> None:
         """Copy what the nodes and coordinators wrote."""

@@ -11,8 +11,9 @@ from deploy import sight
 from deploy.alarms import alarms
 from deploy.control import NodeStatus, leader_of
 from deploy.lab.processes import Cluster
+from deploy.topology import Topology
 from loadtest.drill.admissions import LAG_MAX, Admissions
-from loadtest.drill.steps import Alarm, Await, Frozen, Pruned, SnapshotTaken
+from loadtest.drill.steps import Alarm, Await, Frozen, Pruned, SnapshotTaken, Whole
 
 Note = Callable[[str, str], None]
 
@@ -80,6 +81,24 @@ class Lookout:
                     return
             time.sleep(_LOOK_EVERY_S)
         raise DrillFailed(f"waited {wanted.within_s:.0f} s for {_wish(wanted)}; last seen: {seen}")
+
+    def await_whole(self, wanted: Whole) -> None:
+        """Wait until all is as the topology has it. Raises `DrillFailed` where that is required."""
+        deadline = time.monotonic() + wanted.within_s
+        missing, seen = "a leader", "nobody leads"
+        while time.monotonic() < deadline:
+            leader = self.leader()
+            if leader is not None:
+                seen = in_words(leader)
+                missing = lacking(leader, self._cluster.topology)
+                if not missing:
+                    self._note("whole again", seen)
+                    return
+            time.sleep(_LOOK_EVERY_S)
+        words = f"waited {wanted.within_s:.0f} s for {missing}; last seen: {seen}"
+        if wanted.required:
+            raise DrillFailed(words)
+        self._note("not whole; going on", words)
 
     def await_alarm(self, wanted: Alarm) -> None:
         """Wait for an alarm with these words in it. Raises `PromiseBroken`."""
@@ -174,6 +193,26 @@ def fulfils(leader: NodeStatus, wanted: Await) -> bool:
         and wanted.active in ("", leader.active_site)
         and ((wanted.in_sync is None and wanted.standby_in_sync is None) or together(leader))
     )
+
+
+def lacking(leader: NodeStatus, topology: Topology) -> str:
+    """What is not as the topology has it, by this leader's word; empty where all is.
+
+    Every node of the active site is counted; those of the other site, too, unless that is sent what
+    was settled once in a while only: then they are connected. Whoever is counted is close.
+    """
+    counted = {replica.partition("/")[0] for replica in leader.counted}
+    connected = {peer.node for peer in leader.peers if peer.connected}
+    found = []
+    for site in topology.sites:
+        in_batches = site.batch_every_ms > 0 and site.name != leader.active_site
+        there, wish = (connected, "connected") if in_batches else (counted, "in sync")
+        absent = [node.name for node in site.nodes if node.name not in there]
+        if absent:
+            found.append(f"{', '.join(absent)} {wish}")
+    if not found and not together(leader):
+        found.append("all that are counted connected and close")
+    return "; ".join(found)
 
 
 def together(leader: NodeStatus) -> bool:

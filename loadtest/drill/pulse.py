@@ -22,11 +22,17 @@ class Pulse:
     """Listens to one run of load, which is meant to be `rate` a second from `terminals`."""
 
     def __init__(self, rate: float, terminals: int, note: Note) -> None:
+        self._full = rate
         self._rate = rate
         self._terminals = terminals
         self._note = note
         self._lock = threading.Lock()
         self._recent: deque[Progress] = deque(maxlen=3)
+
+    def expect(self, times: float) -> float:
+        """From now on so many times the full rate is meant: how many slots a second that is."""
+        self._rate = self._full * times
+        return self._rate
 
     def hear(self, progress: Progress) -> None:
         """One second of load; from the generator's thread."""

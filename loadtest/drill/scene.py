@@ -3,53 +3,69 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from deploy.control import Control, ControlError
 from deploy.lab.folder import ClusterError
 from deploy.lab.processes import Cluster
 from deploy.lab.program import ProgramFailed
+from loadtest.drill import machines
 from loadtest.drill.grounds import CannotBeDone, Ground
 from loadtest.drill.lookout import DrillFailed, Lookout, Note, PromiseBroken, in_words
 from loadtest.drill.steps import Refused
+from loadtest.drill.victims import Victims, parts_of
 from loadtest.faults import (
-    BETWEEN_SITES,
+    NEEDS_NETWORK,
     SITE,
     AnyFault,
-    Cut,
+    FailingDisk,
+    FullDisk,
     HandOver,
-    Isolate,
+    Healing,
     Kill,
     LoseDisk,
-    NobodyToHurt,
+    Mend,
     Pause,
     Restore,
     Resume,
-    Stage,
+    SlowDisk,
     Start,
     Stop,
     Switch,
-    cast,
+    WrongClock,
     healing,
 )
 
 _LOOK_EVERY_S: Final = 0.25  # asking six nodes costs the load something
-_LEADER_WITHIN_S: Final = 5.0  # a busy machine may not answer at the first look
 _SWITCH_WITHIN_S: Final = 10.0
 _SWITCH_ATTEMPTS: Final = 3
 
 
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """A healing that waits; `fault` is the same number for all that was done at one moment."""
+
+    fault: int
+    undo: Healing
+
+
 class Scene:
-    """The cluster of one drill on its ground. `note` puts on record what is done, when it is."""
+    """The cluster of one drill on its ground. `note` puts on record what is done, when it is.
+
+    `done`: the faults so far, in order, each with the name it was done to.
+    """
 
     def __init__(self, cluster: Cluster, ground: Ground, lookout: Lookout, note: Note) -> None:
         self._cluster = cluster
         self._ground = ground
         self._lookout = lookout
         self._note = note
-        self._to_heal: list[AnyFault] = []
-        self._together: list[int] = []  # how many healings each fault left
-        self._touched: set[str] = set()
+        self._victims = Victims(cluster.topology, lookout)
+        self._to_heal: list[_Left] = []
+        self.done: list[AnyFault] = []
         self.absent_index = 0
         self.returned = ""
         self.returned_log = 0
@@ -57,47 +73,54 @@ class Scene:
     # What is done -------------------------------------------------------------------------------
 
     def do(self, fault: AnyFault) -> None:
-        """Do it now. Its healing waits for `heal`. Raises `DrillFailed`."""
-        names = self._victims(fault.target)
-        self._note(f"{type(fault).__name__.lower()} {', '.join(names)}", fault.target)
-        if healing(fault) is not None:
-            self._together.append(len(names))
+        """Do it now. Its healing waits for `heal`. Raises `NothingToHurt`, `DrillFailed`."""
+        names = self._victims.of(fault, self._down())
+        self._note(f"{_verb(fault)} {', '.join(names)}", ", ".join(parts_of(fault)))
+        singles = [_alone(fault, name) for name in names]
+        # Before anything is done: an interrupt in between must find all of it.
+        number = len(self.done)
+        undo = [each for each in map(healing, singles) if each is not None]
+        self._to_heal += [_Left(number, each) for each in sorted(undo, key=self._turn)]
+        self.done += singles
         for name in names:
-            self._touched |= self._within(name)
-            single = type(fault)(name)
-            undo = healing(single)
-            if undo is not None:
-                self._to_heal.append(undo)
-            self._perform(single)
+            self._victims.touched |= self._victims.within(name)
+        if isinstance(fault, Kill):
+            self._kill({each for name in names for each in self._programs(name)})
+        else:
+            for single in singles:
+                self._perform(single)
+        # What a step has undone needs no healing any more.
+        self._to_heal = [left for left in self._to_heal if left.undo not in singles]
 
     def heal(self, *, everything: bool) -> None:
         """Undo the latest fault, or all of them. Raises `DrillFailed` if that does not work."""
-        if not self._to_heal:
-            return
-        count = len(self._to_heal) if everything else self._together[-1]
-        self._together = [] if everything else self._together[:-1]
-        for _ in range(count):
-            undo = self._to_heal[-1]
+        latest = self._to_heal[-1].fault if self._to_heal else 0
+        while self._to_heal and (everything or self._to_heal[-1].fault == latest):
+            undo = self._to_heal[-1].undo
             self._perform(undo)
             self._to_heal.pop()
-            self._note(f"{type(undo).__name__.lower()} {undo.target}", "healed")
+            self._note(f"{_verb(undo)} {undo.target}", "healed")
 
     def heal_whatever_happened(self) -> None:
-        """At the end, also after a failure: try every healing, and go on when one fails."""
+        """At the end, also after a failure: try every healing, and go on when one fails.
+
+        An interrupt leaves what is not healed yet to the next call.
+        """
         while self._to_heal:
-            undo = self._to_heal.pop()
+            undo = self._to_heal[-1].undo
             try:
                 self._perform(undo)
-                self._note(f"{type(undo).__name__.lower()} {undo.target}", "healed at the end")
-            except (ClusterError, ProgramFailed, DrillFailed) as problem:
-                self._note(f"could not {type(undo).__name__.lower()} {undo.target}", str(problem))
+                self._note(f"{_verb(undo)} {undo.target}", "healed at the end")
+            except (ClusterError, ProgramFailed, DrillFailed, OSError) as problem:
+                self._note(f"could not {_verb(undo)} {undo.target}", str(problem))
+            self._to_heal.pop()
 
     def refused(self, wanted: Refused) -> None:
         """Ask for a switch to the standby site: it must be refused for this reason.
 
         Raises `PromiseBroken`.
         """
-        (site,) = self._victims("standby-site")
+        (site,) = self._victims.playing(["standby-site"], self._down())
         to = site.removeprefix(SITE)
         leader = self._leader()
         with Control(self._cluster.control_endpoints()[leader]) as control:
@@ -113,50 +136,44 @@ class Scene:
 
     # How ----------------------------------------------------------------------------------------
 
-    def _perform(self, fault: AnyFault) -> None:
+    def _perform(self, fault: AnyFault | Healing) -> None:
         name = fault.target
         try:
             match fault:
-                case Cut():
-                    if name != BETWEEN_SITES:
-                        raise DrillFailed(f"{name}: only the link {BETWEEN_SITES} can be cut")
-                    self._ground.cut_sites()
-                case Isolate():
-                    if not name.startswith(SITE):
-                        raise DrillFailed(f"{name}: only a site can be isolated")
-                    self._ground.isolate(name.removeprefix(SITE))
                 case Restore():
-                    self._ground.restore()
+                    self._ground.mend(fault.of)
+                case Mend():
+                    machines.mend(self._cluster, fault.of, self._note)
+                case SlowDisk() | FullDisk() | FailingDisk() | WrongClock():
+                    machines.harm(self._cluster, fault)
                 case Switch():
                     self._switch(name)
                 case HandOver():
                     self._hand_over(name)
                 case LoseDisk():
-                    self._kill_node(name)
+                    self._kill({name})
                     kept = self._cluster.lose_disk(name)
                     self._note(f"{name} has lost its disk", f"the old one is in {kept}")
+                case _ if isinstance(fault, NEEDS_NETWORK):
+                    means = self._ground.harm(fault)
+                    if means:
+                        self._note(f"by means of {means}", name)
                 case _:
                     self._to_program(fault)
         except CannotBeDone as problem:
             raise DrillFailed(str(problem)) from problem
         except ControlError as problem:
-            raise DrillFailed(f"{type(fault).__name__.lower()} {name}: {problem}") from problem
+            raise DrillFailed(f"{_verb(fault)} {name}: {problem}") from problem
 
     def _to_program(self, fault: AnyFault) -> None:
         cluster, name = self._cluster, fault.target
         place = name.removeprefix(SITE) if name.startswith(SITE) else ""
         node = name in cluster.terminal_endpoints()
         match fault:
-            case Kill() if place:
-                cluster.kill_site(place)
             case Start() if place:
                 cluster.start_site(place)
             case Stop() if place:
                 cluster.stop_site(place)
-            case Kill() if node:
-                self._kill_node(name)
-            case Kill():
-                cluster.kill_etcd(name)
             case Pause() if not place:
                 (cluster.pause_node if node else cluster.pause_etcd)(name)
             case Resume() if not place:
@@ -171,13 +188,14 @@ class Scene:
             case Start():
                 cluster.start_etcd(name)
             case _:
-                raise DrillFailed(f"{name}: cannot be the target of {type(fault).__name__.lower()}")
+                raise DrillFailed(f"{name}: cannot be the target of {_verb(fault)}")
 
-    def _kill_node(self, name: str) -> None:
-        status = self._lookout.statuses().get(name)
-        self._cluster.kill_node(name)
-        if status is not None:
-            self.absent_index = status.last_index
+    def _kill(self, programs: set[str]) -> None:
+        """All of them at one moment. What the furthest of the nodes had is remembered."""
+        found = self._lookout.statuses()
+        self._cluster.kill(sorted(programs))
+        stood = [each.last_index for name, each in found.items() if each and name in programs]
+        self.absent_index = min(stood, default=self.absent_index)
 
     def _switch(self, target: str) -> None:
         """A switch that takes too long is called off, and one that meets another planned move is
@@ -208,38 +226,30 @@ class Scene:
         self._note(f"{leader} hands over to {answer.target}", answer.reason)
 
     def _leader(self) -> str:
-        return self._victims("leader")[0]
+        return self._victims.playing(["leader"], self._down())[0]
 
-    def _victims(self, target: str) -> tuple[str, ...]:
-        deadline = time.monotonic() + _LEADER_WITHIN_S
-        while True:
-            stage = self._stage()
-            try:
-                if stage.leader is not None or target != "follower":
-                    return cast(target, stage)
-                words = "nobody leads, so nobody follows"
-            except NobodyToHurt as problem:
-                words = str(problem)
-            if time.monotonic() >= deadline:
-                raise DrillFailed(words)
-            time.sleep(_LOOK_EVERY_S)
+    def _down(self) -> frozenset[str]:
+        """Whatever a fault that is not healed took away."""
+        targets = (left.undo.target for left in self._to_heal)
+        return frozenset().union(*map(self._victims.within, targets))
 
-    def _stage(self) -> Stage:
-        topology = self._cluster.topology
-        leader = self._lookout.leader()
-        down = [name for undo in self._to_heal for name in self._within(undo.target)]
-        return Stage(
-            leader=leader.node if leader else None,
-            nodes=tuple(self._cluster.terminal_endpoints()),
-            etcd=tuple(member.name for member in topology.etcd),
-            down=frozenset(down),
-            touched=frozenset(self._touched),
-            sites={site.name: tuple(node.name for node in site.nodes) for site in topology.sites},
-            active=leader.active_site if leader else "",
-            places=topology.places(),
-        )
+    def _programs(self, name: str) -> set[str]:
+        """The programs behind a name: one, or all that stand at a place."""
+        return {each for each in self._victims.within(name) if not each.startswith(SITE)}
 
-    def _within(self, target: str) -> set[str]:
-        """The target, and all that stands there where it is a place."""
-        place = target.removeprefix(SITE) if target.startswith(SITE) else ""
-        return {target, *(self._cluster.topology.at(place) if place else ())}
+    def _turn(self, undo: Healing) -> int:
+        """What is healed last comes first: nodes need etcd, which stands at places, too."""
+        if undo.target.startswith(SITE):
+            return 1
+        return 2 if undo.target in {member.name for member in self._cluster.topology.etcd} else 0
+
+
+def _alone(fault: AnyFault, name: str) -> AnyFault:
+    """The fault as it is done to one of its victims."""
+    if isinstance(fault, Kill):
+        return Kill(name)
+    return msgspec.structs.replace(fault, target=name)
+
+
+def _verb(fault: AnyFault | Healing) -> str:
+    return type(fault).__name__.lower()

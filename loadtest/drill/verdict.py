@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Final
 
 from loadtest.checkers.finding import Finding, Verdict, compose
 from loadtest.drill.catalogue import Limits
 from loadtest.measure import Figures
+
+SERVICES: Final = 7
+"""So many services there are."""
 
 
 class Ruling(enum.StrEnum):
@@ -52,6 +56,8 @@ class Course:
     disturbed_to_ms: float | None = None
     unplayed: str = ""
     broken: str = ""
+    services: int | None = None
+    operator_steps: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +159,26 @@ def _rows(
                 limits.resumed_ms,
             )
         )
-    return tuple(rows)
+    return (*rows, *_of_people(limits, course))
+
+
+def _of_people(limits: Limits, course: Course) -> list[Row]:
+    """What is still offered to customers, and what the people on duty had to do for it."""
+    rows = []
+    if course.services is not None or limits.services is not None:
+        known = "not asked" if course.services is None else f"{course.services} of {SERVICES}"
+        least = limits.services
+        rows.append(
+            Row(
+                "services still offered",
+                "サービス提供",
+                known,
+                "" if least is None else f">= {least}",
+                None if least is None else (course.services or 0) >= least,
+            )
+        )
+    rows.append(Row("operator steps", "運用者の操作", f"{course.operator_steps}"))
+    return rows
 
 
 def _bounded(what: str, what_ja: str, value_ms: float, limit_ms: float | None) -> Row:

@@ -1,97 +1,24 @@
-"""What a drill may do to a cluster, as data. Every fault carries its own healing.
+"""Who plays which part at this moment: from "leader" to a name.
 
-A drill names its victims by their part in the play ("leader"); `cast` turns them into names when
-the moment has come, and the healing then speaks of the same names, whoever leads by then.
+The parts: leader; follower (in the active site) and standby-node, which prefer one that this drill
+has not touched yet; etcd-leader, etcd-member (one that does not lead, where that is known) and
+all-etcd; active-site, standby-site and site:NAME for everything at a place: its nodes, its etcd
+member, its coordinator; between-sites and terminals-link (of the active site); switch-1, switch-2
+and all-switches of the active site, the same of the standby after "standby-". Links and switches
+have names of their own, too: terminals-link:SITE and switch:SITE/NUMBER.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-import msgspec
+from loadtest.faults.parts import BETWEEN_SITES, SITE, SWITCH, TERMINALS_LINK
 
-SITE: Final = "site:"
-"""Before a place's name: everything that stands there, as in "site:a"."""
-
-BETWEEN_SITES: Final = "between-sites"
-"""The link between the two sites."""
-
-
-class Fault(msgspec.Struct, frozen=True, tag_field="do", forbid_unknown_fields=True):
-    """Something done to a cluster. `target` is a part or a name:
-
-    leader; follower (in the active site) and standby-node, which prefer one that this drill has not
-    touched yet; etcd-member, all-etcd; active-site, standby-site and site:NAME for everything at a
-    place: its nodes, its etcd member, its coordinator.
-    """
-
-    target: str
-
-
-class Kill(Fault, frozen=True, tag="kill"):
-    """SIGKILL: the process is gone, its connections are reset."""
-
-
-class Pause(Fault, frozen=True, tag="pause"):
-    """SIGSTOP: the process is there, holds its connections, and says nothing."""
-
-
-class Stop(Fault, frozen=True, tag="stop"):
-    """SIGTERM, as for maintenance: the process takes its leave."""
-
-
-class LoseDisk(Fault, frozen=True, tag="lose-disk"):
-    """SIGKILL to a node, and its data is gone: it returns with an empty disk."""
-
-
-class Start(Fault, frozen=True, tag="start"):
-    """Start a process that is not running: what heals a kill, a stop or a lost disk."""
-
-
-class Resume(Fault, frozen=True, tag="resume"):
-    """SIGCONT: what heals a pause."""
-
-
-class HandOver(Fault, frozen=True, tag="handover"):
-    """Ask the leader (the target) to pass the lead on; it heals by itself."""
-
-
-class Switch(Fault, frozen=True, tag="switch"):
-    """Ask the leader to switch to the site that is the target, as planned."""
-
-
-class Cut(Fault, frozen=True, tag="cut"):
-    """A link swallows everything, both ways. `target`: between-sites."""
-
-
-class Isolate(Fault, frozen=True, tag="isolate"):
-    """A site is cut from everything but itself: the other site, the witness, the terminals."""
-
-
-class Restore(Fault, frozen=True, tag="restore"):
-    """The links are whole again: what heals a cut or an isolation."""
-
-
-AnyFault = (
-    Kill | Pause | Stop | LoseDisk | Start | Resume | HandOver | Switch | Cut | Isolate | Restore
-)
-NEEDS_NETWORK: Final = (Cut, Isolate)
-"""What can only be done where every host has a network of its own."""
-
-
-def healing(fault: AnyFault) -> AnyFault | None:
-    """What undoes a fault; None where nothing is left to undo."""
-    match fault:
-        case Kill() | Stop() | LoseDisk():
-            return Start(fault.target)
-        case Pause():
-            return Resume(fault.target)
-        case Cut() | Isolate():
-            return Restore(fault.target)
-        case Start() | Resume() | HandOver() | Switch() | Restore():
-            return None
+_SWITCHES: Final = re.compile(r"(standby-)?(?:switch-([1-9][0-9]*)|all-(switches))")
+_NAMED: Final = re.compile(SWITCH + r"([a-z0-9-]+)/([1-9][0-9]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +26,8 @@ class Stage:
     """Who plays what at this moment. `down`: whatever a fault not yet healed took away.
 
     `sites` has the nodes of each site, `active` is the one that settles; `places` are the sites and
-    wherever else something stands (the witness).
+    wherever else something stands (the witness). `etcd_leader` is empty where it is not known;
+    `switches` has how many network switches each site has.
     """
 
     leader: str | None
@@ -110,6 +38,8 @@ class Stage:
     sites: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     active: str = ""
     places: tuple[str, ...] = ()
+    etcd_leader: str = ""
+    switches: Mapping[str, int] = field(default_factory=dict)
 
 
 class NobodyToHurt(RuntimeError):
@@ -120,6 +50,13 @@ def cast(target: str, stage: Stage) -> tuple[str, ...]:
     """The names behind a target. Raises `NobodyToHurt`."""
     if target in stage.nodes or target in stage.etcd or target == BETWEEN_SITES:
         return (target,)
+    if target.removeprefix(TERMINALS_LINK) in stage.sites and target.startswith(TERMINALS_LINK):
+        return (target,)
+    if (found := _SWITCHES.fullmatch(target)) is not None:
+        site = _standby(stage) if found.group(1) else _active(stage)
+        return _switches(site, 0 if found.group(3) else int(found.group(2)), stage)
+    if (found := _NAMED.fullmatch(target)) is not None:
+        return _switches(found.group(1), int(found.group(2)), stage)
     if target.startswith(SITE) and target.removeprefix(SITE) in (*stage.sites, *stage.places):
         return (target,)
     match target:
@@ -136,15 +73,36 @@ def cast(target: str, stage: Stage) -> tuple[str, ...]:
         case "standby-node":
             nodes = stage.sites.get(_standby(stage), ())
             return (_first(_standing(list(nodes), stage), target),)
+        case "etcd-leader":
+            if not stage.etcd_leader:
+                raise NobodyToHurt("no etcd member leads at this moment")
+            return (stage.etcd_leader,)
         case "etcd-member":
-            return (_first([each for each in stage.etcd if each not in stage.down], target),)
+            up = [each for each in stage.etcd if each not in stage.down]
+            up.sort(key=lambda each: each == stage.etcd_leader)
+            return (_first(up, target),)
+        case "terminals-link":
+            return (TERMINALS_LINK + _active(stage),)
         case "active-site":
-            if not stage.active:
-                raise NobodyToHurt("nobody says which site is active")
-            return (SITE + stage.active,)
+            return (SITE + _active(stage),)
         case "standby-site":
             return (SITE + _standby(stage),)
     raise NobodyToHurt(f"no part is called {target!r}")
+
+
+def _active(stage: Stage) -> str:
+    if not stage.active:
+        raise NobodyToHurt("nobody says which site is active")
+    return stage.active
+
+
+def _switches(site: str, number: int, stage: Stage) -> tuple[str, ...]:
+    """The switch of that number, or all of them (0)."""
+    count = stage.switches.get(site, 0)
+    if not count or number > count:
+        raise NobodyToHurt(f"site {site} has no switch {number or 1}: it has {count}")
+    numbers = [number] if number else range(1, count + 1)
+    return tuple(f"{SWITCH}{site}/{each}" for each in numbers)
 
 
 def _standby(stage: Stage) -> str:

@@ -12,6 +12,7 @@ import msgspec
 
 from deploy.topology import Topology
 from loadtest.checkers.finding import Finding, Verdict
+from loadtest.drill.player import NO_EQUIPMENT
 from loadtest.drill.verdict import Course, Row, Ruling
 from loadtest.measure import Figures
 from loadtest.report import course as courses
@@ -19,6 +20,7 @@ from loadtest.report.dossier import Document, Dossier, Entry
 from loadtest.report.model import (
     Count,
     DrillReport,
+    Ending,
     Grounds,
     Happening,
     Heard,
@@ -31,9 +33,10 @@ from loadtest.report.model import (
     Span,
     Timeline,
 )
+from loadtest.report.questions import QUESTIONS
 from loadtest.report.recovery import recoveries
 from loadtest.report.seconds import by_second
-from loadtest.report.words import QUESTIONS, Words, same, word
+from loadtest.report.words import Words, same, word
 
 _TOLD_ELSEWHERE: Final = frozenset({"answered", "refused"})
 _SHARE: Final = re.compile(r"([\d,]+) of ([\d,]+)")
@@ -46,7 +49,7 @@ def build(dossier: Dossier, altered: Sequence[str] = ()) -> DrillReport:
     journal = _until(dossier.journal, figures)
     done = courses.faults(dossier.events)
     found = recoveries(done, journal, dossier.history, _timings(dossier.topology))
-    outcome = _outcome(figures, document.findings)
+    outcome = _outcome(dossier, done)
     return DrillReport(
         name=dossier.manifest.name,
         title=Words(drill.title, drill.title_ja),
@@ -90,14 +93,16 @@ def _timings(topology: Topology | None) -> dict[str, float]:
 # --- what is told at the top ----------------------------------------------------------------------
 
 
-def _outcome(figures: Figures | None, findings: Sequence[Finding]) -> Outcome:
-    found = {finding.checker: finding for finding in findings}
+def _outcome(dossier: Dossier, done: Sequence[Span]) -> Outcome:
+    figures, course = dossier.figures, dossier.document.course
+    found = {finding.checker: finding for finding in dossier.document.findings}
 
     def affected(checker: str) -> int | None:
         finding = found.get(checker)
         known = finding is not None and finding.verdict is not Verdict.UNKNOWN
         return finding.affected if finding is not None and known else None
 
+    absent = course.unplayed if course.unplayed.startswith(NO_EQUIPMENT) else ""
     return Outcome(
         gap_ms=figures.longest_gap_ms if figures else None,
         lost=affected("lost_approval"),
@@ -105,6 +110,10 @@ def _outcome(figures: Figures | None, findings: Sequence[Finding]) -> Outcome:
         unknown=figures.unknown_at_end if figures else None,
         p99_ms=figures.p99_ms if figures else None,
         wait_ms=figures.longest_wait_ms if figures else None,
+        services=course.services,
+        operator_steps=course.operator_steps,
+        gap_ended=courses.gap_ended(figures, done, dossier.events) if figures else Ending.ITSELF,
+        absent=absent.removeprefix(NO_EQUIPMENT).removeprefix(": "),
     )
 
 
@@ -244,14 +253,16 @@ def _grounds(topology: Topology | None, name: str) -> Grounds | None:
 
 
 def _place(topology: Topology, place: str) -> Place:
+    site = next((each for each in topology.sites if each.name == place), None)
     return Place(
         name=place,
         active=place == topology.active_site,
-        nodes=tuple(
-            node.name for site in topology.sites if site.name == place for node in site.nodes
-        ),
+        nodes=tuple(node.name for node in site.nodes) if site else (),
         etcd=tuple(member.name for member in topology.etcd if member.place == place),
         coordinators=tuple(each.name for each in topology.coordinators if each.place == place),
+        switches=site.switches if site else 0,
+        batch_s=site.batch_every_ms / 1000.0 if site else 0.0,
+        services=site.services if site else (),
     )
 
 

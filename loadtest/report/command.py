@@ -75,9 +75,7 @@ def report(folders: tuple[str, ...], out: Path, by_topology: bool) -> None:
             sys.exit(_UNREADABLE)
     columns = dict.fromkeys(topology_of(each) for each in reports) if by_topology else ()
     comparison = compare(reports, tuple(columns))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page.html(comparison), encoding="utf-8")
-    out.with_suffix(".json").write_bytes(page.document(comparison))
+    page.write(comparison, out)
     click.echo(f"{out}, {out.with_suffix('.json')}: {len(reports)} drills")
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from statistics import median
+from typing import Final
 
 from loadtest.drill.verdict import Ruling
-from loadtest.report.model import Cell, Comparison, DrillReport, Line, Spread
+from loadtest.report.comparison import Beside, Cell, Comparison, Line, Renewal, Spread
+from loadtest.report.model import DrillReport, Ending
+from loadtest.report.words import Words
 
-_WORST_FIRST = (Ruling.FAIL, Ruling.INCONCLUSIVE, Ruling.PASS)
+_WORST_FIRST: Final = (Ruling.FAIL, Ruling.INCONCLUSIVE, Ruling.PASS)
+_HARDEST_FIRST: Final = (Ending.NEVER, Ending.REPAIR, Ending.OPERATORS, Ending.ITSELF)
 
 
 def compare(reports: Sequence[DrillReport], columns: Sequence[str] = ()) -> Comparison:
@@ -19,6 +24,21 @@ def compare(reports: Sequence[DrillReport], columns: Sequence[str] = ()) -> Comp
     if not columns:
         return Comparison(("",), tuple(_line(each, ("",)) for each in _by_name(reports)))
     return Comparison(tuple(columns), tuple(_line(each, columns) for each in _by_name(reports)))
+
+
+def before_after(
+    reports: Sequence[DrillReport],
+    columns: tuple[str, str],
+    *,
+    command: str,
+    seed: int,
+    unplayed: Sequence[tuple[str, str]] = (),
+) -> Comparison:
+    """The comparison of a topology with the one that replaces it, with its verdict in one line."""
+    found = compare(reports, columns)
+    before, after = ([line.cells[number] for line in found.lines] for number in (0, 1))
+    renewal = Renewal(_verdict(before, after), command, seed, tuple(unplayed))
+    return replace(found, renewal=renewal)
 
 
 def topology_of(report: DrillReport) -> str:
@@ -34,11 +54,12 @@ def _by_name(reports: Iterable[DrillReport]) -> list[list[DrillReport]]:
 
 
 def _line(reports: Sequence[DrillReport], columns: Sequence[str]) -> Line:
-    cells = [
+    cells = tuple(
         _cell([report for report in reports if column in ("", topology_of(report))])
         for column in columns
-    ]
-    return Line(reports[0].name, reports[0].title, tuple(cells))
+    )
+    beside = _beside(*cells) if len(cells) == 2 else None
+    return Line(reports[0].name, reports[0].title, cells, beside)
 
 
 def _cell(reports: Sequence[DrillReport]) -> Cell | None:
@@ -46,6 +67,8 @@ def _cell(reports: Sequence[DrillReport]) -> Cell | None:
         return None
     rulings = {report.ruling for report in reports}
     outcomes = [report.outcome for report in reports]
+    services = [outcome.services for outcome in outcomes if outcome.services is not None]
+    endings = {outcome.gap_ended for outcome in outcomes}
     return Cell(
         reports=tuple(reports),
         ruling=next(each for each in _WORST_FIRST if each in rulings),
@@ -55,7 +78,54 @@ def _cell(reports: Sequence[DrillReport]) -> Cell | None:
         lost=_worst([outcome.lost for outcome in outcomes]),
         doubled=_worst([outcome.doubled for outcome in outcomes]),
         unknown=_worst([outcome.unknown for outcome in outcomes]),
+        services=min(services, default=None),
+        operator_steps=max(outcome.operator_steps for outcome in outcomes),
+        gap_ended=next(each for each in _HARDEST_FIRST if each in endings),
+        absent=next((outcome.absent for outcome in outcomes if outcome.absent), ""),
     )
+
+
+def _beside(before: Cell | None, after: Cell | None) -> Beside:
+    if before is None or after is None:
+        return Beside.NOT_KNOWN
+    if before.absent or after.absent:
+        return Beside.NO_EQUIPMENT
+    if Ruling.INCONCLUSIVE in (before.ruling, after.ruling):
+        return Beside.NOT_KNOWN
+    passed = (before.ruling is Ruling.PASS, after.ruling is Ruling.PASS)
+    return {
+        (True, True): Beside.AS_WELL,
+        (False, True): Beside.ONLY_AFTER,
+        (True, False): Beside.ONLY_BEFORE,
+        (False, False): Beside.NEITHER,
+    }[passed]
+
+
+def _verdict(before: Sequence[Cell | None], after: Sequence[Cell | None]) -> Words:
+    """Both columns in one line. A drill that a topology has no equipment for is not counted."""
+    new, old = _told(after), _told(before)
+    return Words(
+        f"After the renewal {new.en}; before: {old.en}.", f"更改後は{new.ja}。更改前は{old.ja}。"
+    )
+
+
+def _told(column: Sequence[Cell | None]) -> Words:
+    cells = [cell for cell in column if cell is not None and not cell.absent]
+    passed = sum(cell.ruling is Ruling.PASS for cell in cells)
+    counts = [(cell.lost, cell.doubled) for cell in cells]
+    lost = sum(count for count, _ in counts if count is not None)
+    doubled = sum(count for _, count in counts if count is not None)
+    unclear = sum(None in count for count in counts)
+    en, ja = f"{passed} of {len(cells)} drills passed", f" {len(cells)} 件中 {passed} 件合格"
+    if lost or doubled:
+        en += f", {lost:,} settlements lost, {doubled:,} doubled"
+        ja += f"、消失 {lost:,} 件、二重計上 {doubled:,} 件"
+    elif cells and not unclear:
+        en, ja = en + ", nothing lost", ja + "、消失・二重計上なし"
+    if unclear:
+        en += f" ({unclear} without an answer)"
+        ja += f"（{unclear} 件は判定不能）"
+    return Words(en, ja)
 
 
 def _spread(values: Iterable[float | None]) -> Spread | None:

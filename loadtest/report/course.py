@@ -7,19 +7,33 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from deploy.topology import Topology
+from loadtest.drill.duty import OPERATOR
 from loadtest.evidence import Event
 from loadtest.faults import SITE
+from loadtest.measure import Figures
 from loadtest.report.dossier import Entry
-from loadtest.report.model import Reign, Span
+from loadtest.report.model import Ending, Reign, Span
 
-DONE: Final = frozenset(
-    {"kill", "pause", "stop", "losedisk", "cut", "isolate", "handover", "switch"}
-)
+_NETWORK: Final = frozenset({"cut", "isolate", "cutoff", "switchdown", "portdown", "lossy", "slow"})
+_MACHINES: Final = frozenset({"slowdisk", "fulldisk", "failingdisk", "wrongclock"})
+LASTING: Final = frozenset({"kill", "pause", "stop", "losedisk"}) | _NETWORK | _MACHINES
+DONE: Final = LASTING | {"handover", "switch"}
 """The runner's words for what is done to a cluster, as `Scene` writes them."""
 
-LASTING: Final = DONE - {"handover", "switch"}
-_UNDONE: Final = frozenset({"start", "resume", "restore"})
+_UNDONE: Final = frozenset({"start", "resume", "restore", "mend"})
 _HEALED: Final = ("healed", "healed at the end")
+_TO_THE_LOAD: Final[dict[str, str]] = {
+    "the rate changes": "rate",
+    "the business date ends": "rollover",
+}
+"""What is done to the load, by the player's words for it; it is not undone."""
+
+_AT_ONCE_MS: Final = 1_000.0
+"""A gap that begins so close to a healing is that healing's own making."""
+
+_HEALING_MS: Final = 2_000.0
+"""A healing is on record once it is done; so much earlier it may have worked."""
+
 _SILENCED: Final = frozenset({"kill", "stop", "losedisk"})
 _EPOCH: Final = re.compile(r"epoch (\d+) from index \d+")
 _DEGRADED: Final = "degraded"
@@ -35,7 +49,35 @@ def faults(events: Iterable[Event]) -> tuple[Span, ...]:
             found += [Span(event.at_ms, until, verb, name) for name in names.split(", ")]
         elif verb in _UNDONE and event.detail in _HEALED:
             found = _undo(found, names, event.at_ms)
+        elif event.what in _TO_THE_LOAD:
+            kind = _TO_THE_LOAD[event.what]
+            found.append(Span(event.at_ms, event.at_ms, kind, event.detail))
     return tuple(found)
+
+
+def operator_steps(events: Iterable[Event]) -> int:
+    """How many commands the people on duty typed."""
+    return sum(event.what == OPERATOR for event in events)
+
+
+def gap_ended(figures: Figures, done: Sequence[Span], events: Iterable[Event]) -> Ending:
+    """What ended the longest time without an acknowledgement.
+
+    The repair did where nothing was acknowledged up to a fault's healing; people did where one of
+    their commands lies in it.
+    """
+    from_ms = figures.longest_gap_at_ms
+    until_ms = from_ms + figures.longest_gap_ms
+    lasting = [span for span in done if span.kind in LASTING and span.from_s < until_ms]
+    healed = [span.until_s for span in lasting if span.until_s is not None]
+    if lasting and until_ms >= figures.stopped_ms:
+        return Ending.NEVER
+    if any(from_ms + _AT_ONCE_MS <= at_ms <= until_ms + _HEALING_MS for at_ms in healed):
+        return Ending.REPAIR
+    typed = [event.at_ms for event in events if event.what == OPERATOR]
+    if any(from_ms <= at_ms <= until_ms for at_ms in typed):
+        return Ending.OPERATORS
+    return Ending.ITSELF
 
 
 def _undo(found: list[Span], name: str, at_ms: float) -> list[Span]:

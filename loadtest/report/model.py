@@ -156,13 +156,20 @@ class Invariant:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A site, or where else something stands. `nodes` is empty there."""
+    """A site, or where else something stands. `nodes` is empty there.
+
+    `switches`: of its network. `batch_s`: it is sent what was settled once in so long while it is
+    the standby; 0: it is kept in sync. `services`: offered while it is active; none named: all.
+    """
 
     name: str
     active: bool
     nodes: tuple[str, ...]
     etcd: tuple[str, ...]
     coordinators: tuple[str, ...]
+    switches: int = 0
+    batch_s: float = 0.0
+    services: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +202,24 @@ class Origin:
     altered: tuple[str, ...]
 
 
+class Ending(enum.StrEnum):
+    """What ended the longest time without settlement."""
+
+    ITSELF = "itself"
+    OPERATORS = "operators"
+    REPAIR = "repair"
+    NEVER = "never"
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The figures that drills are compared by. None: not known."""
+    """The figures that drills are compared by. None: not known.
+
+    `lost`: answers that terminals heard and some ledger that counts does not hold as told.
+    `services`: the fewest of the seven that were offered whenever all were asked for.
+    `operator_steps`: commands that people typed. `gap_ended`: by what the longest gap ended.
+    `absent`: which equipment the drill needs and this topology does not have; empty: it has all.
+    """
 
     gap_ms: float | None
     lost: int | None
@@ -205,6 +227,10 @@ class Outcome:
     unknown: int | None
     p99_ms: float | None
     wait_ms: float | None
+    services: int | None = None
+    operator_steps: int = 0
+    gap_ended: Ending = Ending.ITSELF
+    absent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,54 +252,3 @@ class DrillReport:
     invariants: tuple[Invariant, ...]
     grounds: Grounds | None
     origin: Origin
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Least, middle and greatest of some repeats."""
-
-    least: float
-    middle: float
-    most: float
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """The repeats of one drill on one topology."""
-
-    reports: tuple[DrillReport, ...]
-    ruling: Ruling
-    passed: int
-    gap_ms: Spread | None
-    wait_ms: Spread | None
-    lost: int | None
-    doubled: int | None
-    unknown: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One drill on every topology of a comparison; None where it was not played there."""
-
-    name: str
-    title: Words
-    cells: tuple[Cell | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Drills by topologies: one column for an overview, two for before and after."""
-
-    columns: tuple[str, ...]
-    lines: tuple[Line, ...]
-
-    @property
-    def reports(self) -> tuple[DrillReport, ...]:
-        """Every report, line by line, column by column."""
-        return tuple(
-            report
-            for line in self.lines
-            for cell in line.cells
-            if cell is not None
-            for report in cell.reports
-        )

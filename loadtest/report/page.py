@@ -12,8 +12,11 @@ from markupsafe import Markup, escape
 
 from loadtest.checkers.finding import Verdict
 from loadtest.drill.verdict import Ruling
+from loadtest.report import cells
+from loadtest.report.compare import topology_of
+from loadtest.report.comparison import Comparison
 from loadtest.report.drawing import ladder, places, spread, timeline
-from loadtest.report.model import Comparison, Spread
+from loadtest.report.model import Grounds
 from loadtest.report.words import Words, deed, filled, word
 
 FORMAT: Final = 1
@@ -25,6 +28,7 @@ _SHOWN: Final = 10
 def html(comparison: Comparison) -> str:
     """The whole page: the overview where there is more than one drill, then each drill."""
     counts = Counter(report.ruling for report in comparison.reports)
+    judged = counts if comparison.renewal is None else _of_last_column(comparison)
     spreads = [
         cell.gap_ms.most
         for line in comparison.lines
@@ -38,7 +42,8 @@ def html(comparison: Comparison) -> str:
             comparison=comparison,
             reports=comparison.reports,
             passed=counts[Ruling.PASS],
-            worst=_worst(counts),
+            worst=_worst(judged),
+            both_grounds=_grounds(comparison),
             most_ms=max(spreads, default=0.0),
             shown=_SHOWN,
             Verdict=Verdict,
@@ -52,11 +57,31 @@ def document(comparison: Comparison) -> bytes:
     return msgspec.json.format(msgspec.json.encode(whole), indent=2)
 
 
+def write(comparison: Comparison, out: Path) -> None:
+    """The page at `out`, and the JSON of the same beside it."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(html(comparison), encoding="utf-8")
+    out.with_suffix(".json").write_bytes(document(comparison))
+
+
 def both(words: Words) -> Markup:
     """The words in both languages, of which the page shows one."""
     if words.en == words.ja:
         return escape(words.en)
     return Markup('<span lang="en">{}</span><span lang="ja">{}</span>').format(words.en, words.ja)
+
+
+def _of_last_column(comparison: Comparison) -> Counter[Ruling]:
+    """A system that was replaced may fail: that is a finding, and the other one is on trial."""
+    column = [line.cells[-1] for line in comparison.lines]
+    return Counter(cell.ruling for cell in column if cell is not None and not cell.absent)
+
+
+def _grounds(comparison: Comparison) -> list[Grounds]:
+    """What each column was played on, as the first of its drills has it."""
+    found = {topology_of(report): report.grounds for report in reversed(comparison.reports)}
+    both = [found.get(column) for column in comparison.columns]
+    return [grounds for grounds in both if grounds is not None]
 
 
 def _worst(counts: Counter[Ruling]) -> Ruling:
@@ -71,12 +96,13 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    made.filters.update(both=both, ms=_ms, s=_s, n=_n)
+    made.filters.update(both=both, ms=_ms, s=cells.seconds, n=cells.count)
     made.globals.update(
         w=lambda name: both(word(name)),
         word=word,
         deed=deed,
         filled=filled,
+        gap_ended=cells.gap_ended,
         style=Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8")),
         script=Markup((_TEMPLATES / "switches.js").read_text(encoding="utf-8")),
         draw_timeline=timeline.draw,
@@ -89,19 +115,3 @@ def _environment() -> jinja2.Environment:
 
 def _ms(value: float | None) -> str:
     return "–" if value is None else f"{value:,.0f} ms"
-
-
-def _s(value: float | Spread | None) -> str:
-    """Milliseconds as seconds; a spread of repeats as least / median / greatest."""
-    if value is None:
-        return "–"
-    if isinstance(value, Spread):
-        if value.least == value.most:
-            return _s(value.middle)
-        least, middle, most = (each / 1000.0 for each in (value.least, value.middle, value.most))
-        return f"{least:,.2f} / {middle:,.2f} / {most:,.2f} s"
-    return f"{value / 1000.0:,.2f} s"
-
-
-def _n(value: int | None) -> str:
-    return "–" if value is None else f"{value:,}"

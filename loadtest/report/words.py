@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from loadtest.faults import BETWEEN_SITES, SITE
+from loadtest.faults import BETWEEN_SITES, SITE, SWITCH, TERMINALS_LINK
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,12 @@ TABLE: Final[dict[str, Words]] = {
     "unknown_at_end": Words("Unknown at the end", "最後まで結果不明"),
     "p99": Words("p99 from the intended start", "応答時間 p99（送信予定時刻から）"),
     "limit": Words("limit", "基準"),
+    "services": Words("Services still offered", "サービス提供"),
+    "operator_steps": Words("Operator steps", "運用者の操作"),
+    "of_seven": Words("{} of 7", "7 中 {}"),
+    "ended_operators": Words("until people let the standby take over", "運用者による切替まで"),
+    "ended_repair": Words("until the repair", "復旧まで"),
+    "ended_never": Words("to the end of the load", "負荷終了まで"),
     # Section headings.
     "timeline": Words("The course of events", "経過"),
     "phases": Words("How the service came back", "復旧の段階"),
@@ -88,6 +94,17 @@ TABLE: Final[dict[str, Words]] = {
     "losedisk": Words("{} loses its disk", "{} ディスク喪失"),
     "cut": Words("{} cut", "{} 切断"),
     "isolate": Words("{} cut off", "{} ネットワーク孤立"),
+    "cutoff": Words("{} cut off from others", "{} 一部との通信断"),
+    "switchdown": Words("{} down", "{} 停止"),
+    "portdown": Words("port of {} down", "{} のポート断"),
+    "lossy": Words("{} loses packets", "{} パケット損失"),
+    "slow": Words("{} slow", "{} 遅延"),
+    "slowdisk": Words("disk of {} slow", "{} ディスク遅延"),
+    "fulldisk": Words("disk of {} full", "{} ディスク満杯"),
+    "failingdisk": Words("disk of {} fails", "{} ディスク障害"),
+    "wrongclock": Words("clock of {} wrong", "{} 時刻ずれ"),
+    "rate": Words("load: {}", "負荷変更（{}）"),
+    "rollover": Words("business date ends, {}", "業務日付の切替（{}）"),
     "handover": Words("{} hands over", "{} からリーダー交代"),
     "switch": Words("switch to {}", "{} へ切替"),
     # The phases.
@@ -168,6 +185,11 @@ TABLE: Final[dict[str, Words]] = {
     "no_topology": Words(
         "The evidence does not hold the topology.", "構成は証跡に含まれていません。"
     ),
+    "network": Words("network switch", "スイッチ"),
+    "in_real_time": Words("kept in sync, in real time", "常時同期（リアルタイム）"),
+    "in_batches": Words("batches, every {} s", "一括転送（{} 秒ごと）"),
+    "all_services": Words("offers all seven services", "全 7 サービスを提供"),
+    "some_services": Words("offers, while active: {}", "アクティブ時の提供：{}"),
     # The record.
     "when": Words("Second", "経過秒"),
     "what": Words("What", "内容"),
@@ -208,83 +230,35 @@ TABLE: Final[dict[str, Words]] = {
     "passed": Words("{0} of {1} passed", "{1} 件中 {0} 件合格"),
     "min_median_max": Words("least / median / greatest", "最小／中央／最大"),
     "wait": Words("Longest wait of a terminal", "端末の最長待ち時間"),
-}
-
-QUESTIONS: Final[dict[str, tuple[Words, Words]]] = {
-    "lost_approval": (
-        Words(
-            "Is every answer that a terminal heard in every in-sync ledger?",
-            "端末が受け取った応答は、同期中のすべての元帳にあるか",
-        ),
-        Words(
-            "Every answer is looked up under its key in each replica's ledger: at the index that "
-            "the terminal was told, with the outcome it was told and the content it asked for.",
-            "受け取った応答ごとに、全レプリカの元帳を取引キーで引き、通知された位置・結果・"
-            "依頼内容と一致することを確かめます。",
-        ),
+    # Before and after.
+    "renewal": Words("Before and after the renewal", "更改前と更改後"),
+    "before": Words("before", "更改前"),
+    "after_renewal": Words("after", "更改後"),
+    "no_settlement": Words("Time without settlement", "決済できなかった時間"),
+    "settlements_lost": Words("Settlements lost", "失われた決済"),
+    "doubled_short": Words("Doubled", "二重計上"),
+    "in_words": Words("In words", "評価"),
+    "beside_as_well": Words(
+        "As well: the old system meets the same limits", "同等：更改前も同じ基準を満たす"
     ),
-    "double_effect": (
-        Words(
-            "Did every key take effect at most once, and only if a terminal asked?",
-            "どの取引キーも、端末の依頼に対して高々 1 回だけ計上されたか",
-        ),
-        Words(
-            "One record a key, made by the first log entry that holds it; one record a reference "
-            "number; one undoing an original; no effect that no terminal wrote down beforehand.",
-            "取引キーごとに記録は 1 件で、最初のログから作られたこと、照会番号の重複や二重取消、"
-            "端末の記録にない計上がないことを確かめます。",
-        ),
-    ),
-    "wrong_replay": (
-        Words(
-            "Did every key always get its first answer again, word for word?",
-            "同じ取引キーには、常に最初と同一の応答が返されたか",
-        ),
-        Words(
-            "All answers heard under one key, before and after a change of leader and from any "
-            "node, are compared with each other and with the ledgers, field by field.",
-            "同じ取引キーに対する全応答を、リーダー交代の前後やノードを問わず、"
-            "互いに、また元帳とも、項目ごとに照合します。",
-        ),
-    ),
-    "stale_read": (
-        Words(
-            "Was anything denied that a terminal had been told of before?",
-            "端末に通知済みの取引が、後の照会で「存在しない」と回答されなかったか",
-        ),
-        Words(
-            "Each inquiry that found nothing, and each refusal for want of an original, is "
-            "compared with what terminals had heard before the question was first sent.",
-            "「該当なし」の照会応答と「原取引なし」の拒否を、その送信より前に端末が受けた応答と"
-            "照合します。",
-        ),
-    ),
-    "conservation": (
-        Words(
-            "Do closes, open totals, originals and balances equal the sum of the records?",
-            "日計・未締め合計・元取引・残高は、記録の合計と一致するか",
-        ),
-        Words(
-            "All sums are made again from the single records, by rules of the checker's own, and "
-            "compared with what each ledger holds; no balance may ever have been negative.",
-            "個々の記録から検証側独自の規則で合計を作り直し、各元帳の値と照合します。"
-            "残高が一度も負にならないことも確かめます。",
-        ),
-    ),
-    "divergence": (
-        Words(
-            "Do all replicas hold the same log and the same ledger?",
-            "すべてのレプリカは同じログと同じ元帳を持つか",
-        ),
-        Words(
-            "Chain hashes at every shared index, the ledgers row by row, and each replica's own "
-            "audit are compared pair by pair.",
-            "共有する全位置のハッシュ連鎖、元帳の全行、各レプリカ自身の監査結果を、"
-            "2 つずつ突き合わせます。",
-        ),
+    "beside_only_after": Words("Only after the renewal", "更改後のみ基準を満たす"),
+    "beside_only_before": Words("Only before the renewal", "更改前のみ基準を満たす"),
+    "beside_neither": Words("Neither meets the limits", "いずれも基準を満たさない"),
+    "beside_no_equipment": Words("No such equipment", "該当する機器なし"),
+    "beside_not_known": Words("No verdict", "判定不能"),
+    "absent": Words("no such equipment: {}", "該当する機器なし：{}"),
+    "left_out": Words("Not played", "未実施"),
+    "repeat_all": Words("The command that repeats it", "再実施のコマンド"),
+    "renewal_about": Words(
+        "Each drill was played on both systems with the same seed, the same load, the same limits "
+        "(those of the renewed system) and the same timings, one after the other, on one machine "
+        "with a network namespace for each host. What is assumed of the old system stands, key by "
+        "key, in its topology file.",
+        "各訓練は、同じシード・負荷・基準（更改後のもの）・タイマ設定で、更改前と更改後の両構成に対し、"
+        "1 台のマシン上のネットワーク名前空間（ホストごと）で順に実施しました。"
+        "更改前の構成についての仮定は、構成ファイルに項目ごとに記載しています。",
     ),
 }
-"""The checkers' questions, and how each is answered."""
 
 
 def filled(name: str, *values: object) -> Words:
@@ -302,9 +276,15 @@ def deed(kind: str, names: str) -> Words:
 
 
 def _target(name: str) -> Words:
-    """A name, a place, the link between two."""
+    """A name, a place, the link between two, a switch of a site."""
     if name == BETWEEN_SITES:
         return Words("the link between the sites", "サイト間回線")
+    if name.startswith(TERMINALS_LINK):
+        site = name.removeprefix(TERMINALS_LINK)
+        return Words(f"the terminals' link of site {site}", f"サイト {site} の端末回線")
+    if name.startswith(SWITCH):
+        site, _, number = name.removeprefix(SWITCH).partition("/")
+        return Words(f"switch {number} of site {site}", f"サイト {site} のスイッチ {number}")
     place = name.removeprefix(SITE)
     return same(name) if place == name else Words(f"site {place}", f"サイト {place}")
 

@@ -124,7 +124,7 @@ def planted(
             click.echo(line)
     if write:
         try:
-            document = matrix.written_into(_DOCUMENT.read_text(), matrix.markdown(rows))
+            document = matrix.MARKERS.fill(_DOCUMENT.read_text(), matrix.markdown(rows))
         except (OSError, ValueError) as problem:
             raise click.UsageError(f"{_DOCUMENT}: {problem}") from problem
         _DOCUMENT.write_text(document)

@@ -61,7 +61,7 @@ class Inside:
             self.process.kill()
             self.process.wait()
 
-    def call(self, name: str, *args: str | float) -> Any:
+    def call(self, name: str, *args: str | float | Sequence[str]) -> Any:
         """Call a method of the network, or look at what it is."""
         return self._tell({"call": name, "args": args})
 

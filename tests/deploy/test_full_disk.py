@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-
-import msgspec
 
 from deploy.audit import audit
 from deploy.control import Control, NodeStatus, leader_of
 from deploy.lab.processes import Cluster
-from node.settings import dump, load
+from node.store.faults import DiskFault
 from tests.deploy.small import two_sites
 
 WITHIN_S = 30.0
 
 
 def test_a_standby_with_a_full_disk_waits_for_room_and_comes_back(tmp_path: Path) -> None:
-    fault = tmp_path / "fault.json"
-
-    def command(settings: Path) -> Sequence[str]:
-        told = load(settings)
-        if told.node == "b2":
-            settings = tmp_path / "b2-with-faults.json"
-            settings.write_bytes(dump(msgspec.structs.replace(told, disk_fault_file=str(fault))))
-        return [sys.executable, "-m", "node", str(settings)]
-
-    with Cluster(two_sites("full"), tmp_path / "cluster", owned=True, command=command) as cluster:
+    with Cluster(two_sites("full"), tmp_path, owned=True, faulty_disks=True) as cluster:
         cluster.start()
         pid = cluster.pid("b2")
-        fault.write_text('{"full": true}')
+        cluster.harm_disk("b2", DiskFault(full=True))
         hand_over(cluster)  # the new leader's first entry is a write for everybody
         until(cluster, lambda leader: len(leader.standby_in_sync) == 1)
         until(cluster, lambda leader: "waiting for room" in cluster.log("b2").read_text())
         assert "the disk is full" in cluster.log("b2").read_text()
 
         hand_over(cluster)  # settling goes on without it
-        fault.unlink()
+        cluster.mend_disk("b2")
         until(cluster, lambda leader: len(leader.standby_in_sync) == 2)
         assert cluster.pid("b2") == pid, "nobody had to start it again"
         found = audit(cluster.control_endpoints())

@@ -133,6 +133,26 @@ def test_the_list_comes_from_the_log_that_a_takeover_would_choose(
         assert keys(done.lost.path) == [f"k{index}" for index in range(43, 50)]
 
 
+def test_the_list_does_not_come_from_another_disk_than_the_one_that_vowed(
+    etcd: EtcdCluster, tmp_path: Path
+) -> None:
+    with two_sites(etcd, node, standby=()) as two:
+
+        def back_with_a_new_disk(count: int) -> None:
+            two.nodes["a3"].says.disk_id = "another"
+
+        # The first to be asked for the list: its log is the longest.
+        two.nodes["a3"].fenced = fence("a3", index=46)
+        two.nodes["a3"].on_fence = back_with_a_new_disk
+        two.nodes["a3"].holds = (record(50),)
+        done = promote(two, Says(), tmp_path)
+        assert done.lost is not None
+        assert keys(done.lost.path) == ["k43", "k44", "k45"]
+        assert "a3, which may have had more, could not be asked (it has another disk" in (
+            two.events()[1].why
+        )
+
+
 def test_a_list_that_cannot_be_written_is_told_and_the_promotion_stands(
     etcd: EtcdCluster, tmp_path: Path
 ) -> None:

@@ -79,15 +79,6 @@ def test_both_switches_down_and_a_site_is_silent_but_for_the_room(net: Inside) -
     assert reach(net) == ["ok"] * len(PAIRS)
 
 
-def test_all_switches_at_one_moment(net: Inside) -> None:
-    net.call("switches_down", "a")
-    net.call("switch_down", "a", 1)
-    assert reach(net) == ["unreachable"] * len(PAIRS)
-    net.call("switches_up", "a")
-    assert net.call("faults") == ["sa1 down"]
-    assert reach(net) == ["ok"] * len(PAIRS)
-
-
 def test_a_port_down_and_the_host_is_reached_by_the_other_one(net: Inside) -> None:
     net.call("port_down", "a1", 1)
     assert counted(net, "a2", "a1", 200)[0] == 200
@@ -134,7 +125,7 @@ def test_a_lossy_link_between_the_sites(net: Inside) -> None:
     net.call("lossy_link", "ra-rb", 0.3)
     assert counted(net, "a1", "b1")[0] == pytest.approx(MANY * 0.49, abs=MANY * 0.1)
     assert counted(net, "a1", "a2", 200)[0] == 200
-    net.call("restore", "ra-rb")
+    net.call("lossless_link", "ra-rb")
     assert counted(net, "a1", "b1", 200)[0] == 200
 
 
@@ -146,7 +137,7 @@ def test_one_direction_only(net: Inside, link: str, hears: int) -> None:
     assert net.call("cuts") == {}
     assert counted(net, "a1", "b1", 50)[0] == 0
     assert datagrams(net, "b1") - before == hears
-    net.call("restore", "rb-ra")
+    net.call("both_ways", link)
     assert counted(net, "a1", "b1", 50)[0] == 50
 
 
@@ -167,7 +158,7 @@ def test_a_slow_link(net: Inside) -> None:
     net.call("delay", "ra-rw", 20)
     assert 20 <= counted(net, "a1", "b1", 200)[1] < 60
     assert 40 <= counted(net, "cw", "a1", 200)[1] < 100
-    net.call("restore", "ra-rb")
+    net.call("no_delay", "ra-rb")
     assert counted(net, "a1", "b1", 50)[1] < 20
     net.call("heal")
     waiting = [
@@ -184,6 +175,80 @@ def test_a_slow_link_that_loses_packets_too(net: Inside) -> None:
     answered, median_ms = counted(net, "a1", "b1")
     assert answered == pytest.approx(MANY * 0.49, abs=MANY * 0.1)
     assert 40 <= median_ms < 100
+
+
+def test_two_faults_over_one_link_end_each_for_itself(net: Inside) -> None:
+    net.call("lossy_link", "ra-rb", 1.0)
+    net.call("one_way", "ra-rb")
+    net.call("one_way", "rb-ra")
+    net.call("cut", "ra-rb")
+    for opposite, link in [("restore", "ra-rb"), ("both_ways", "rb-ra"), ("both_ways", "ra-rb")]:
+        net.call(opposite, link)
+        assert reach(net, SILENCE_S) == ["ok", "silent", "silent", "ok", "ok"]
+    assert net.call("faults") == ["ra-rb loses packets"]
+    net.call("lossless_link", "ra-rb")
+    assert reach(net) == ["ok"] * len(PAIRS)
+
+
+def test_two_faults_of_one_switch_end_each_for_itself(net: Inside) -> None:
+    net.call("lossy", "a", 1, 1.0)
+    net.call("switch_down", "a", 1)
+    assert reach(net) == ["ok"] * len(PAIRS)
+    net.call("switch_up", "a", 1)
+    assert reach(net, SILENCE_S) == ["silent"] * len(PAIRS)
+
+
+# All addresses of a host: its own, and one for each switch.
+ADDRESSES = (0, 1, 2)
+
+
+def test_a_host_apart_from_some_is_silent_to_them_and_to_nobody_else(net: Inside) -> None:
+    net.call("keep_apart", "a1", ["a2", "b1"])
+    assert net.call("faults") == ["a1 and a2, b1 apart"]
+    for here, there in [("a1", "a2"), ("a2", "a1"), ("b1", "a1")]:
+        assert [counted(net, here, there, 20, each)[0] for each in ADDRESSES] == [0, 0, 0]
+    assert [counted(net, "a1", "a3", 20, each)[0] for each in ADDRESSES] == [20, 20, 20]
+    others = [("a1", "room"), ("room", "a1"), ("a2", "b1"), ("terminals", "a1"), ("a1", "e1")]
+    assert net.probe([(here, "tcp", there, PATIENCE_S) for here, there in others]) == ["ok"] * 5
+    assert net.probe([("a1", "ping", "b1", SILENCE_S)]) == ["silent"]
+    net.call("keep_apart", "a1", ["terminals"])
+    net.call("reunite", "a1", ["a2", "b1"])
+    assert reach(net, SILENCE_S) == ["ok", "ok", "ok", "ok", "silent"]
+    net.call("reunite", "a1", ["terminals"])
+    assert [counted(net, "a1", "a2", 20, each)[0] for each in ADDRESSES] == [20, 20, 20]
+
+
+@pytest.mark.parametrize(("way", "a2_hears", "a1_hears"), [("to", 0, 30), ("from", 30, 0)])
+@pytest.mark.parametrize("switch", ADDRESSES)
+def test_a_host_is_mute_or_deaf(
+    net: Inside, way: str, a2_hears: int, a1_hears: int, switch: int
+) -> None:
+    net.call("keep_apart", "a1", ["a2"], way)
+    for here, there, hears in [("a1", "a2", a2_hears), ("a2", "a1", a1_hears)]:
+        before = datagrams(net, there)
+        assert counted(net, here, there, 30, switch)[0] == 0  # no answer, either way
+        assert datagrams(net, there) - before == hears
+    net.call("reunite", "a1", ["a2"], way)
+    assert counted(net, "a1", "a2", 30, switch)[0] == 30
+
+
+def test_a_connection_outlives_a_time_apart(net: Inside) -> None:
+    assert net.probe([("a1", "hold", "a2", PATIENCE_S)]) == ["ok"]
+    net.call("keep_apart", "a1", ["a2"], "from")
+    assert net.probe([("a1", "talk", "a2", SILENCE_S)]) == ["silent"]
+    net.call("reunite", "a1", ["a2"], "from")
+    assert net.probe([("a1", "talk", "a2", PATIENCE_S)]) == ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [("room", "room is neither"), ("sa1", "sa1 is neither"), ("a9", "no host 'a9'")],
+)
+def test_only_hosts_of_the_cluster_and_the_terminals_are_kept_apart(
+    net: Inside, other: str, words: str
+) -> None:
+    with pytest.raises(AssertionError, match=words):
+        net.call("keep_apart", "a1", [other])
 
 
 def test_a_failed_fault_leaves_the_others_as_they_were(net: Inside) -> None:

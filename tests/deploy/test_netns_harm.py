@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.lab.netns.harm import Down, LosePart, Slow, State, Swallow, together
+from deploy.lab.netns.harm import Down, LosePart, Slow, State, Swallow, Unheard, together
 from deploy.lab.netns.netlink import Message
 from deploy.lab.netns.plan import plan
 from deploy.lab.netns.rtnetlink import Rtnetlink
@@ -29,12 +29,16 @@ def test_harm_adds_up() -> None:
             Slow(link, 20),
             Slow(link, 30),
             Slow(other, 5),
+            Unheard("a1", "a2"),
+            Unheard("a1", "a2"),
+            Unheard("a2", "a1"),
         ]
     )
     assert state.down == {link}
     assert state.swallowing == {Swallow(other, "ra")}
     assert state.losing == {("sa1", None): pytest.approx(0.6), ("ra", link): pytest.approx(0.1)}
     assert state.slow == {link: 50, other: 5}
+    assert state.unheard == {Unheard("a1", "a2"), Unheard("a2", "a1")}
 
 
 def test_netem_is_asked_for_as_tc_would(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,9 +152,10 @@ def test_an_isolated_site_goes_on_inside_and_the_room_sees_it(
 
 
 def test_a_site_can_lose_the_terminals_alone(net: Inside) -> None:
-    net.call("cut_terminals", "b")
+    link = net.call("between", "b", "terminals")
+    net.call("cut", link)
     assert_reach(net, between(B, TERMINALS), "silent")
-    net.call("restore_terminals", "b")
+    net.call("restore", link)
     assert_reach(net, nobody, "")
 
 

@@ -59,6 +59,12 @@ def addresses(topology: Topology) -> dict[str, str]:
     return dict([*found, *(pair for member in topology.etcd for pair in member.addresses())])
 
 
+def paths(topology: Topology) -> dict[str, tuple[str, ...]]:
+    """The further addresses of every node and etcd member."""
+    nodes = {node.name: node.paths for node in topology.nodes}
+    return nodes | {member.name: member.paths for member in topology.etcd}
+
+
 @pytest.mark.parametrize("path", TOPOLOGIES, ids=lambda path: path.stem)
 def test_every_address_is_in_the_range_for_tests_and_unique(path: Path) -> None:
     made = plan(load(path))
@@ -153,6 +159,42 @@ def test_an_address_for_each_switch(topology: Topology) -> None:
     assert way(made, "b1", "a2", {"a2-sa2"}, 2) == ["b1", "sb2", "rb", "ra", "sa2"]
 
 
+def test_who_is_on_no_switch_is_answered_over_the_switch_that_was_spoken_to(
+    topology: Topology,
+) -> None:
+    made = plan(topology)
+    for number in (1, 2):
+        for name, router in (("terminals", "rt"), ("e3", "rw")):
+            there = [name, router, "ra", f"sa{number}", "a1"]
+            assert way(made, name, "a1", switch=number) == there
+            assert way(made, "a1", name, switch=number) == there[::-1]
+            (own,) = (
+                route.source
+                for route in made.routes
+                if route.host == name and route.to == f"198.18.{64 * number}.0"
+            )
+            assert own == made.hosts[name].pinned[number - 1]
+
+
+def test_the_room_reaches_every_address_over_its_own_cables(topology: Topology) -> None:
+    made = plan(topology)
+    for name in ("a1", "e3", "terminals"):
+        for number in (1, 2):
+            assert way(made, "room", name, switch=number) == ["room", name]
+
+
+def test_paths_are_the_addresses_bound_to_switches_where_there_are_several(
+    topology: Topology,
+) -> None:
+    made = plan(topology)
+    found = paths(made.topology)
+    assert found == {name: made.hosts[name].pinned for name in found}
+    assert {len(each) for each in found.values()} == {2}
+    sites = tuple(msgspec.structs.replace(site, switches=1) for site in topology.sites)
+    single = plan(msgspec.structs.replace(topology, sites=sites)).topology
+    assert set(paths(single).values()) == {()}
+
+
 def test_a_site_with_one_switch(topology: Topology) -> None:
     first, second = topology.sites
     one = msgspec.structs.replace(second, switches=1)
@@ -160,7 +202,7 @@ def test_a_site_with_one_switch(topology: Topology) -> None:
     assert made.switches == {"a": ("sa1", "sa2"), "b": ("sb1",)}
     assert way(made, "b1", "b2") == ["b1", "sb1", "b2"]
     assert len(made.hosts["b1"].pinned) == 1
-    assert len(made.hosts["e3"].pinned) == 0
+    assert len(made.hosts["e3"].pinned) == 2  # it is on no switch, and spoken to over either
     assert way(made, "a1", "b1") == ["a1", "sa1", "ra", "rb", "sb1", "b1"]
     assert way(made, "b1", "b2", of_switch(made, "sb1")) == ["b1"]
     assert way(made, "b2", "b1", {"b1-sb1"}) == ["b2", "sb1"]

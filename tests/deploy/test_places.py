@@ -65,10 +65,11 @@ def test_coordinators_are_started_by_their_names(cluster: Cluster) -> None:
 
 
 def test_a_site_is_killed_at_once_and_comes_back(cluster: Cluster) -> None:
-    assert cluster.kill_site("a") == ("a1", "a2", "e1", "ca")
+    at_a = cluster.topology.at("a")
+    assert cluster.kill(at_a) == ("a1", "a2", "e1", "ca")
     assert cluster.running() == ("e2", "e3", "b1", "b2", "cb", "cw")
-    with pytest.raises(ClusterError, match="nothing runs at a"):
-        cluster.kill_site("a")
+    with pytest.raises(ClusterError, match="not running: a1, a2, e1, ca"):
+        cluster.kill(at_a)
     cluster.start_site("a")
     assert cluster.running() == ALL
     assert all(cluster.statuses().values())
@@ -86,7 +87,7 @@ def test_the_witness_is_a_place_too(cluster: Cluster) -> None:
 
 def test_an_unknown_place(cluster: Cluster) -> None:
     with pytest.raises(ClusterError, match="no place 'c' here; expected one of a, b, witness"):
-        cluster.kill_site("c")
+        cluster.stop_site("c")
 
 
 def test_a_lost_disk_is_kept_aside(cluster: Cluster) -> None:

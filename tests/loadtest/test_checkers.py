@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,19 @@ def test_a_sale_lost_everywhere_is_lost_though_the_replicas_agree(folder: Path) 
     assert found["divergence"].verdict is Verdict.PASS
     assert found["lost_approval"].affected == 1
     assert {words.split(":")[0][-2:] for words in found["lost_approval"].problems} == set(NODES)
+    assert found["lost_approval"].notes == ("approvals heard that no ledger that counts holds: 1",)
     assert found["double_effect"].verdict is Verdict.FAIL  # logged, and no record
+
+
+def test_what_a_promotion_with_loss_gave_up_is_lost_and_counted(folder: Path) -> None:
+    """The two that still have it were given up with it: what they hold excuses nobody."""
+    one = alter(folder, "ledger-a2.ndjson", once(records(SALE), lambda line: None))
+    left = tuple(replace(ledger, in_sync=ledger.name == "a2") for ledger in one.ledgers)
+    given_up = frozenset(ledger.replica for ledger in left if not ledger.in_sync)
+    given = replace(one, ledgers=left, given_up=given_up)
+    found = judged(given)["lost_approval"]
+    assert (found.verdict, found.affected) == (Verdict.FAIL, 1)
+    assert found.notes == ("approvals heard that no ledger that counts holds: 1",)
 
 
 def test_a_forgotten_decline_is_lost_too(folder: Path) -> None:

@@ -139,5 +139,5 @@ def test_drills_are_listed_and_an_unknown_one_is_refused() -> None:
     assert listed.exit_code == 0
     assert "leader-crash" in listed.output
     refused = CliRunner().invoke(group, ["drill", "run", "tea-break"])
-    assert refused.exit_code == 1
+    assert refused.exit_code == 3
     assert "there are: " in refused.output

@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any
 
+import msgspec
 import pytest
 from rich.console import Console
 
 from deploy.control import NodeStatus, PeerStatus
-from deploy.lab.netns.enter import GroundRefused
-from deploy.lab.netns.network import Network
-from deploy.lab.netns.plan import PlanError
+from deploy.lab.processes import Cluster
 from deploy.topology import Topology
-from loadtest.drill import grounds
 from loadtest.drill.admissions import Admissions
-from loadtest.drill.catalogue import find
-from loadtest.drill.grounds import (
-    CannotBeDone,
-    Loopback,
-    Namespaces,
-    ground_of,
-    terminals_command,
+from loadtest.drill.lookout import (
+    DrillFailed,
+    Lookout,
+    fulfils,
+    in_words,
+    installed,
+    lacking,
+    together,
 )
-from loadtest.drill.lookout import fulfils, in_words, installed, together
 from loadtest.drill.runner import Played
 from loadtest.drill.services import one_of_each
 from loadtest.drill.show import show_repeats
-from loadtest.drill.steps import Await
+from loadtest.drill.steps import Await, Whole
 from loadtest.drill.verdict import DrillVerdict, Ruling
 from loadtest.request import Service
-from tests.deploy.small import topology, two_sites
+from tests.deploy.small import two_sites
 from tests.loadtest.test_drill_parts import figures
 
 
@@ -97,6 +96,66 @@ def test_counted_replicas_must_be_there_and_close_where_sets_are_awaited() -> No
         assert fulfils(status, Await(mode="in sync"))
 
 
+BATCHED = replace(leader(peer("a2"), peer("b1"), peer("b2")), standby_in_sync=())
+
+
+def changed_standby(**keys: Any) -> Topology:
+    small = two_sites()
+    active, standby = small.sites
+    return msgspec.structs.replace(small, sites=(active, msgspec.structs.replace(standby, **keys)))
+
+
+@pytest.mark.parametrize(
+    ("status", "standby", "missing"),
+    [
+        (leader(peer("a2"), peer("b1"), peer("b2")), {}, ""),
+        (leader(peer("a2"), peer("b1")), {}, "b2 in sync"),
+        (leader(peer("b1")), {}, "a2 in sync; b2 in sync"),
+        (leader(peer("a2"), peer("b1"), peer("b2", lag=900)), {}, "all that are counted .* close"),
+        (leader(peer("a2", connected=False), peer("b1"), peer("b2")), {}, "all that are counted"),
+        (BATCHED, {}, "b1, b2 in sync"),
+        (BATCHED, {"batch_every_ms": 5000}, ""),
+        (replace(BATCHED, peers=BATCHED.peers[:2]), {"batch_every_ms": 5000}, "b2 connected"),
+        # Once it is active, it is not sent batches any more.
+        (replace(BATCHED, active_site="b"), {"batch_every_ms": 5000}, "b1, b2 in sync"),
+    ],
+)
+def test_the_whole_is_what_the_topology_keeps_in_sync(
+    status: NodeStatus, standby: dict[str, Any], missing: str
+) -> None:
+    assert re.fullmatch(
+        f"{missing}.*" if missing else "", lacking(status, changed_standby(**standby))
+    )
+
+
+class Settled(Cluster):
+    """A cluster whose leader says the same for ever."""
+
+    def __init__(self, status: NodeStatus) -> None:
+        self.topology = two_sites()
+        self._status = status
+
+    def statuses(self, timeout_s: float = 1.0) -> dict[str, NodeStatus | None]:
+        return {self._status.node: self._status}
+
+
+def test_a_whole_that_does_not_come_is_only_told_where_it_is_not_required() -> None:
+    noted: list[tuple[str, str]] = []
+    lookout = Lookout(
+        Settled(leader(peer("a2"), peer("b1"))), lambda what, detail: noted.append((what, detail))
+    )
+    with pytest.raises(DrillFailed, match="b2 in sync; last seen: a1 leads"):
+        lookout.await_whole(Whole(within_s=0.01))
+    lookout.await_whole(Whole(within_s=0.01, required=False))
+    assert [what for what, _ in noted] == ["not whole; going on"]
+    lookout = Lookout(
+        Settled(leader(peer("a2"), peer("b1"), peer("b2"))),
+        lambda what, detail: noted.append((what, detail)),
+    )
+    lookout.await_whole(Whole())
+    assert noted[-1][0] == "whole again"
+
+
 def test_a_status_in_words_names_both_sites() -> None:
     words = in_words(WHOLE)
     assert words == "a1 leads, a is active; in sync: a1, a2, a3; standby: b1, b2, b3; in sync"
@@ -134,79 +193,6 @@ def test_the_seven_services_are_asked_under_keys_of_their_own() -> None:
     assert len(set(keys)) == 14
     tokens = [request.card_token for request in (*first, *second)]
     assert len(set(tokens)) == 14
-
-
-def test_on_loopback_nothing_is_cut_and_everybody_is_here() -> None:
-    small: Topology = topology()
-    with ground_of(find("leader-crash"), small) as ground:
-        assert ground == Loopback(small)
-        assert terminals_command(ground.launcher, ["locust"]) == ["locust"]
-        ground.restore()
-        with pytest.raises(CannotBeDone, match="netns"):
-            ground.cut_sites()
-        with pytest.raises(CannotBeDone, match="netns"):
-            ground.isolate("a")
-
-
-def test_a_network_outside_of_a_private_ground_is_refused_with_the_reason() -> None:
-    with (
-        pytest.raises(CannotBeDone, match="private ground"),
-        ground_of(find("intersite-cut"), topology()),
-    ):
-        raise AssertionError("there is no such ground here")
-
-
-def test_a_drill_whose_ground_cannot_be_had_is_refused_with_the_reason(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    done: list[str] = []
-
-    def refuse() -> None:
-        done.append("entering")
-        raise GroundRefused("nsenter is not on PATH: install util-linux")
-
-    # Inside the namespaces nothing can be fetched any more.
-    monkeypatch.setattr("deploy.lab.etcd_binary.find", lambda say: done.append("etcd is here"))
-    monkeypatch.setattr(grounds, "enter", refuse)
-    with pytest.raises(CannotBeDone, match="intersite-cut cannot be played here: nsenter"):
-        grounds.go_to(find("intersite-cut"), print)
-    assert done == ["etcd is here", "entering"]
-    grounds.go_to(find("leader-crash"), print)  # needs no other ground
-    assert len(done) == 2
-
-
-class FakeNetwork:
-    """Writes down what is cut; `plan` names the routers as the real one does."""
-
-    def __init__(self) -> None:
-        self.topology = two_sites()
-        self.plan = self
-        self.done: list[str] = []
-
-    def router(self, site: str) -> str:
-        return f"r{site}"
-
-    def cut(self, link: str) -> None:
-        self.done.append(f"cut {link}")
-
-    def isolate(self, site: str) -> None:
-        if site == "moon":
-            raise PlanError("no place 'moon' in this network; expected one of a, b")
-        self.done.append(f"isolate {site}")
-
-    def heal(self) -> None:
-        self.done.append("heal")
-
-
-def test_on_networks_the_links_have_names_and_errors_are_told() -> None:
-    network = FakeNetwork()
-    ground = Namespaces(cast("Network", network))
-    ground.cut_sites()
-    ground.isolate("b")
-    ground.restore()
-    assert network.done == ["cut ra-rb", "isolate b", "heal"]
-    with pytest.raises(CannotBeDone, match="no place 'moon'"):
-        ground.isolate("moon")
 
 
 def test_repeats_are_told_by_least_median_and_greatest() -> None:

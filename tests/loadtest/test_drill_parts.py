@@ -1,4 +1,4 @@
-"""What drills are made of: faults and their healing, the catalogue, figures, verdicts."""
+"""What drills are made of: the catalogue, figures, verdicts."""
 
 from __future__ import annotations
 
@@ -11,130 +11,26 @@ import pytest
 from deploy.topology import FOLDER as TOPOLOGIES
 from deploy.topology import load as load_topology
 from loadtest.checkers.finding import Finding, Verdict
-from loadtest.drill.catalogue import Drill, DrillError, Kind, Limits, catalogue, find, load
-from loadtest.drill.steps import Steady
-from loadtest.drill.verdict import Course, DrillVerdict, Ruling, judge
-from loadtest.faults import (
-    AnyFault,
-    Cut,
-    HandOver,
-    Isolate,
-    Kill,
-    LoseDisk,
-    NobodyToHurt,
-    Pause,
-    Restore,
-    Resume,
-    Stage,
-    Start,
-    Stop,
-    Switch,
-    cast,
-    healing,
+from loadtest.drill.catalogue import (
+    CLOCK,
+    DISK_FAULTS,
+    NETWORK,
+    Drill,
+    DrillError,
+    Kind,
+    Limits,
+    catalogue,
+    find,
+    load,
 )
+from loadtest.drill.grounds import loopback, namespaces
+from loadtest.drill.steps import Steady, Step
+from loadtest.drill.verdict import Course, DrillVerdict, Ruling, judge
+from loadtest.faults import FullDisk, Kill, SlowDisk, Switch, SwitchDown, WrongClock
 from loadtest.history import Heard, History, Intent, Mark, Reply, Result, Stall, Unsent
 from loadtest.measure import Figures, NothingMeasured, longest_gap, measure
 from loadtest.request import Dcc, Request, Service, Type
 from loadtest.slip import fault_slip, receipt
-
-STAGE = Stage("a2", ("a1", "a2", "a3"), ("e1", "e2", "e3"), frozenset(), frozenset())
-
-# --- faults ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("fault", "undone_by"),
-    [
-        (Kill("a1"), Start("a1")),
-        (Stop("a1"), Start("a1")),
-        (Pause("e1"), Resume("e1")),
-        (Start("a1"), None),
-        (Resume("a1"), None),
-        (HandOver("a1"), None),
-        (LoseDisk("b1"), Start("b1")),
-        (Cut("between-sites"), Restore("between-sites")),
-        (Isolate("site:a"), Restore("site:a")),
-        (Restore("site:a"), None),
-        (Switch("site:b"), None),
-    ],
-)
-def test_every_fault_carries_its_own_healing(fault: AnyFault, undone_by: AnyFault | None) -> None:
-    assert healing(fault) == undone_by
-
-
-def test_parts_are_given_to_names() -> None:
-    assert cast("leader", STAGE) == ("a2",)
-    assert cast("follower", STAGE) == ("a1",)
-    assert cast("all-etcd", STAGE) == ("e1", "e2", "e3")
-    assert cast("etcd-member", STAGE) == ("e1",)
-    assert cast("a3", STAGE) == ("a3",)
-
-
-def test_a_follower_is_one_that_stands_and_preferably_was_left_alone() -> None:
-    one_down = Stage("a2", STAGE.nodes, STAGE.etcd, frozenset({"a1"}), frozenset({"a1"}))
-    assert cast("follower", one_down) == ("a3",)
-    healed = Stage("a2", STAGE.nodes, STAGE.etcd, frozenset(), frozenset({"a1"}))
-    assert cast("follower", healed) == ("a3",)
-    all_touched = Stage("a2", STAGE.nodes, STAGE.etcd, frozenset(), frozenset(STAGE.nodes))
-    assert cast("follower", all_touched) == ("a1",)
-
-
-A_NODES, B_NODES = ("a1", "a2", "a3"), ("b1", "b2", "b3")
-TWO_SITES = Stage(
-    "a2",
-    A_NODES + B_NODES,
-    ("e1", "e2", "e3"),
-    frozenset(),
-    frozenset(),
-    sites={"a": A_NODES, "b": B_NODES},
-    active="a",
-)
-
-
-@pytest.mark.parametrize(
-    ("target", "names"),
-    [
-        ("active-site", ("site:a",)),
-        ("standby-site", ("site:b",)),
-        ("site:b", ("site:b",)),
-        ("standby-node", ("b1",)),
-        ("follower", ("a1",)),
-        ("between-sites", ("between-sites",)),
-        ("b2", ("b2",)),
-    ],
-)
-def test_parts_with_two_sites(target: str, names: tuple[str, ...]) -> None:
-    assert cast(target, TWO_SITES) == names
-
-
-def test_after_a_switch_the_parts_have_changed_sides() -> None:
-    switched = replace(TWO_SITES, leader="b1", active="b")
-    assert cast("active-site", switched) == ("site:b",)
-    assert cast("standby-node", switched) == ("a1",)
-    assert cast("follower", switched) == ("b2",)
-
-
-def test_another_node_of_the_standby_site_is_taken_the_second_time() -> None:
-    one_down = replace(TWO_SITES, down=frozenset({"b1"}), touched=frozenset({"b1"}))
-    assert cast("standby-node", one_down) == ("b2",)
-    all_down = replace(TWO_SITES, down=frozenset(B_NODES))
-    with pytest.raises(NobodyToHurt, match="standby-node"):
-        cast("standby-node", all_down)
-
-
-def test_without_a_second_site_there_is_no_standby() -> None:
-    with pytest.raises(NobodyToHurt, match="standby site"):
-        cast("standby-site", replace(TWO_SITES, sites={"a": A_NODES}))
-    with pytest.raises(NobodyToHurt, match="no part"):
-        cast("site:c", TWO_SITES)
-
-
-@pytest.mark.parametrize("target", ["leader", "follower", "etcd-member", "chancellor"])
-def test_nobody_for_a_part_is_said(target: str) -> None:
-    empty = Stage(None, (), (), frozenset(), frozenset())
-    with pytest.raises(NobodyToHurt):
-        cast(target, empty)
-
 
 # --- the catalogue --------------------------------------------------------------------------------
 
@@ -161,12 +57,16 @@ def test_the_catalogue_holds_the_drills_and_each_is_steady_first_and_last() -> N
         "long-absence",
         "etcd-away-two-sites",
         "active-isolated",
+        "burst-at-failover",
+        "load-at-n-minus-one",
+        "date-rollover-at-failover",
     }
     for drill in drills.values():
         assert isinstance(drill.steps[0], Steady), drill.name
         assert isinstance(drill.steps[-1], Steady), drill.name
         assert (TOPOLOGIES / f"{drill.topology}.toml").exists()
-        assert drill.limits.unserved == 0 or drill.name == "demo"
+        ground = namespaces if drill.ground is Kind.NETNS else loopback
+        assert drill.needs <= ground.OFFERS, drill.name
     assert drills["two-crashes"].copies_min == 1
     assert drills["two-crashes-two-copies"].copies_min == 2
     assert drills["leader-crash"].limits.longest_gap_ms == 1500
@@ -175,11 +75,16 @@ def test_the_catalogue_holds_the_drills_and_each_is_steady_first_and_last() -> N
     assert drills["site-loss"].limits.longest_gap_ms == 5000
     assert drills["site-switch"].limits.longest_wait_ms == 500
     assert drills["intersite-cut"].limits.longest_gap_ms == 2000
-    on_networks = {name for name, drill in drills.items() if drill.ground is Kind.NETNS}
-    assert on_networks == {"intersite-cut", "active-isolated"}
-    one_site = {name for name, drill in drills.items() if drill.topology == "one-site-3node"}
-    assert "leader-crash" in one_site
-    assert "site-loss" not in one_site
+
+
+def test_what_a_drill_needs_is_in_its_steps() -> None:
+    def needing(*steps: Step) -> frozenset[str]:
+        return Drill("t", "t", "t", (Steady(1), *steps), Limits()).needs
+
+    assert needing(Kill("leader"), Switch("standby-site")) == set()
+    assert needing(SwitchDown("switch-1")) == {NETWORK}
+    assert needing(SlowDisk("leader", delay_ms=9)) == {DISK_FAULTS}
+    assert needing(FullDisk("leader"), WrongClock("leader", offset_s=9)) == {DISK_FAULTS, CLOCK}
 
 
 def test_a_drill_changes_what_it_says_of_its_topology_and_no_more() -> None:
@@ -206,11 +111,18 @@ for_s = 1
     ("text", "words"),
     [
         ("title = ", "is not a drill"),
-        (GOOD.replace('"steady"', '"explode"'), "explode"),
-        (GOOD.replace("for_s", "for_ms"), "for_"),
+        (GOOD.replace('"steady"', '"steadi"'), "step 1: .* did you mean 'steady'"),
+        (GOOD.replace('"steady"', '"explode"'), "no such step; there are: steady, hold"),
+        (GOOD.replace('do = "steady"', ""), "step 1: expected do = "),
+        (GOOD.replace("for_s", "for_ms"), "`for_ms`; steady takes for_s, within_s, required"),
+        (GOOD.replace("for_s = 1", 'for_s = "1"'), "step 1: .*Expected `float`"),
+        (GOOD + '[[steps]]\ndo = "heal"\nwhat = 1\n', "step 2: .*heal takes all"),
+        (GOOD.partition("[[steps]]")[0], r"expected its steps as \[\[steps\]\]"),
         (GOOD + "surprise = 1\n", "surprise"),
         (GOOD.replace("for_s = 1", "for_s = 1\n[load]\nrate = 0"), "rate"),
         (GOOD.replace('do = "steady"', 'do = "hold"'), "steady state"),
+        (GOOD + '[[steps]]\ndo = "rate"\ntimes = 0\n', "step 2: times"),
+        (GOOD.replace('about = "a"', 'about = "a"\nlongest_s = 0'), "longest_s"),
         (GOOD + '[[steps]]\ndo = "cut"\ntarget = "between-sites"\n', "nothing can be cut"),
         (GOOD + '[[steps]]\ndo = "isolate"\ntarget = "site:a"\n', 'ground = "netns"'),
         (GOOD + "[overrides.limits]\nlog_keep = 1\n", "log_keep_entries"),
@@ -235,6 +147,8 @@ def test_a_users_own_file_is_found_and_an_unknown_name_lists_what_there_is(tmp_p
     assert drill.name == "mine"
     with pytest.raises(DrillError, match=r"leader-crash.*two-crashes"):
         find("tea-break")
+    with pytest.raises(DrillError, match="did you mean 'leader-crash'"):
+        find("leader-crush")
     with pytest.raises(DrillError, match="cannot be read"):
         find(str(tmp_path / "none.toml"))
 
@@ -421,6 +335,31 @@ def test_a_promise_that_was_broken_is_a_failure_whatever_the_figures_say() -> No
     broken = Course("a1", 5, "a2", 9, 0.0, None, None, broken="no alarm says 'degraded'")
     verdict = ruling(Limits(), course=broken)
     assert (verdict.ruling, verdict.broken) == (Ruling.FAIL, broken.broken)
+
+
+@pytest.mark.parametrize(
+    ("offered", "least", "value", "good"),
+    [(7, 7, "7 of 7", True), (1, 7, "1 of 7", False), (None, 7, "not asked", False)],
+)
+def test_services_are_judged_where_there_is_a_limit(
+    offered: int | None, least: int, value: str, good: bool
+) -> None:
+    verdict = ruling(Limits(services=least), course=replace(COURSE, services=offered))
+    (row,) = [row for row in verdict.rows if row.what == "services still offered"]
+    assert (row.value, row.limit, row.good) == (value, f">= {least}", good)
+    assert verdict.ruling is (Ruling.PASS if good else Ruling.FAIL)
+
+
+def test_services_and_operator_steps_are_told_and_not_judged_without_a_limit() -> None:
+    verdict = ruling(Limits(), course=replace(COURSE, services=1, operator_steps=3))
+    rows = {row.what: row for row in verdict.rows}
+    assert (rows["services still offered"].value, rows["services still offered"].good) == (
+        "1 of 7",
+        None,
+    )
+    assert (rows["operator steps"].value, rows["operator steps"].good) == ("3", None)
+    assert verdict.ruling is Ruling.PASS
+    assert "services still offered" not in {row.what for row in ruling(Limits()).rows}
 
 
 def test_settling_that_never_resumed_fails() -> None:

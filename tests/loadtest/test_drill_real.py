@@ -12,16 +12,29 @@ import pytest
 
 from deploy.lab.processes import Cluster
 from deploy.topology import Topology
-from loadtest import evidence
+from loadtest import evidence, history_file
+from loadtest.business_date import following
 from loadtest.checkers.finding import Verdict, ask_all, compose
 from loadtest.checkers.panel import PANEL
 from loadtest.drill.catalogue import Drill, Limits, Load
 from loadtest.drill.grounds import Loopback
 from loadtest.drill.runner import Played, Run, Teller, Wanted
-from loadtest.drill.steps import Await, Heal, Hold, Services, Steady
+from loadtest.drill.steps import (
+    Await,
+    Heal,
+    Hold,
+    OnDuty,
+    Rate,
+    RollOver,
+    Services,
+    Steady,
+    Whole,
+)
 from loadtest.drill.verdict import Ruling
 from loadtest.faults import Kill, Pause, Switch
+from loadtest.history import Intent, Result
 from loadtest.load_plan import Progress
+from loadtest.request import Call
 from tests.deploy.small import topology, two_sites
 
 LEADER_DIES = Drill(
@@ -31,13 +44,18 @@ LEADER_DIES = Drill(
     name="short-leader-crash",
     steps=(
         Steady(1.0),
+        Rate(2.0),
+        RollOver(),
         Kill("leader"),
-        Hold(1.5),
+        OnDuty(),
+        Rate(1.0),
+        Hold(1.0),
+        Services(required=False),
         Heal(),
-        Await(3),
+        Whole(),
         Steady(1.0),
     ),
-    limits=Limits(failed=0, unserved=0, new_leader=True),
+    limits=Limits(failed=0, unserved=0, new_leader=True, services=7),
     load=Load(rate=60, terminals=20),
 )
 
@@ -69,6 +87,26 @@ def test_the_drill_passes_and_says_what_it_did(played: tuple[Played, list[str]])
     assert result.figures.unserved == result.figures.unknown_at_end == 0
     assert any(words.startswith("-- kill") for words in told)
     assert any(words.startswith("second") for words in told)
+    for words in ("the rate changes (120 a second)", "services offered (7 of 7", "whole again"):
+        assert any(each.startswith(f"-- {words}") for each in told), words
+
+
+def test_at_the_end_of_the_business_date_every_terminal_closed_it_once(
+    played: tuple[Played, list[str]],
+) -> None:
+    load = json.loads((played[0].folder / "load-plan.json").read_text())
+    history = history_file.read([played[0].folder / "history-load.ndjson"])
+    last = {line.ask: line.result for line in history.heard}
+    by_terminal: dict[str, list[Intent]] = {}
+    for intent in history.intents:
+        if not intent.again:
+            by_terminal.setdefault(intent.request.terminal, []).append(intent)
+    assert len(by_terminal) == load["terminals"]
+    for asked in by_terminal.values():
+        dates = [each.request.business_date for each in asked]
+        assert sorted(set(dates)) == [load["business_date"], following(load["business_date"])]
+        close = asked[dates.index(following(load["business_date"])) - 1]
+        assert (close.request.call, last[close.ask]) == (Call.CLOSE, Result.OK)
 
 
 def test_the_evidence_can_be_judged_again_and_a_change_is_found(
@@ -161,7 +199,7 @@ def test_the_sites_are_switched_under_load_and_everything_is_accepted_there(
     told: list[str] = []
     result = play(switched, two_sites(), tmp_path, told)
     assert result.verdict.ruling is Ruling.PASS, (result.verdict, told)
-    assert any(words.startswith("-- all seven services") for words in told)
+    assert any(words.startswith("-- services offered (7 of 7") for words in told)
     states = msgspec.json.decode((result.folder / evidence.REPLICAS).read_bytes())["states"]
     assert {each["node"]: each["in_sync"] for each in states} == dict.fromkeys(
         ("a1", "a2", "b1", "b2"), True

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -13,15 +15,18 @@ from loadtest.checkers.finding import Verdict
 from loadtest.checkers.panel import PANEL
 from loadtest.drill.verdict import Ruling
 from loadtest.evidence import Event
+from loadtest.faults import AnyFault
 from loadtest.history import History
 from loadtest.load_plan import LoadPlan
 from loadtest.report import course, dossier
 from loadtest.report.build import build
 from loadtest.report.compare import compare, topology_of
 from loadtest.report.dossier import Entry
-from loadtest.report.model import DrillReport, Reign, Span, Stage
+from loadtest.report.model import DrillReport, Ending, Reign, Span, Stage
+from loadtest.report.questions import QUESTIONS
 from loadtest.report.recovery import recoveries
-from loadtest.report.words import QUESTIONS, TABLE, Words, deed
+from loadtest.report.words import TABLE, Words, deed
+from tests.loadtest.test_drill_parts import figures
 from tests.loadtest.told_drill import BACK_MS, DRILL, KILLED_MS, add_unheard, play, seal
 
 TWO_SITES = topology.find("renewed-3node")
@@ -61,6 +66,69 @@ def test_a_fault_lasts_until_it_is_undone() -> None:
         Span(1.0, 3.0, "kill", "a2"),
         Span(4.0, 4.0, "switch", "site:b"),
     )
+
+
+def test_machines_networks_and_the_load_are_harmed_in_their_own_words() -> None:
+    events = [
+        Event(1.0, "switchdown switch:a/1", "switch-1"),
+        Event(2.0, "fulldisk a1", "leader"),
+        Event(3.0, "the rate changes", "600 a second"),
+        Event(4.0, "restore switch:a/1", "healed"),
+        Event(5.0, "mend a1", "healed"),
+        Event(6.0, "the business date ends", "the next one is 20261124"),
+    ]
+    found = course.faults(events)
+    assert found == (
+        Span(1.0, 4.0, "switchdown", "switch:a/1"),
+        Span(2.0, 5.0, "fulldisk", "a1"),
+        Span(3.0, 3.0, "rate", "600 a second"),
+        Span(6.0, 6.0, "rollover", "the next one is 20261124"),
+    )
+    words = [deed(span.kind, span.who).en for span in found]
+    assert words == [
+        "switch 1 of site a down",
+        "disk of a1 full",
+        "load: 600 a second",
+        "business date ends, the next one is 20261124",
+    ]
+
+
+def test_every_fault_has_its_words() -> None:
+    kinds = {type_.__name__.lower() for type_ in get_args(AnyFault)} - {"start", "resume"}
+    assert kinds == course.DONE
+    assert kinds <= TABLE.keys()
+
+
+GAP_FROM, GAP_TO = 10_000.0, 22_000.0
+
+
+@pytest.mark.parametrize(
+    ("healed_ms", "typed_ms", "stopped_ms", "ending"),
+    [
+        (30_000.0, None, 60_000.0, Ending.ITSELF),
+        (21_000.0, None, 60_000.0, Ending.REPAIR),
+        (23_000.0, None, 60_000.0, Ending.REPAIR),  # on record once it was done
+        (30_000.0, 20_000.0, 60_000.0, Ending.OPERATORS),
+        (21_000.0, 20_000.0, 60_000.0, Ending.REPAIR),  # the command did not help
+        (30_000.0, 25_000.0, 60_000.0, Ending.ITSELF),  # a new disk, long after
+        (10_500.0, None, 60_000.0, Ending.ITSELF),  # the healing itself made the gap
+        (21_000.0, None, GAP_TO, Ending.NEVER),
+    ],
+)
+def test_what_ended_the_gap_is_read_from_the_events(
+    healed_ms: float, typed_ms: float | None, stopped_ms: float, ending: Ending
+) -> None:
+    events = [Event(9_900.0, "kill a1", "leader"), Event(healed_ms, "start a1", "healed")]
+    if typed_ms is not None:
+        events.append(Event(typed_ms, "operator", "kessai site switch --to b"))
+    found = replace(
+        figures(),
+        longest_gap_at_ms=GAP_FROM,
+        longest_gap_ms=GAP_TO - GAP_FROM,
+        stopped_ms=stopped_ms,
+    )
+    assert course.gap_ended(found, course.faults(events), events) is ending
+    assert course.operator_steps(events) == (typed_ms is not None)
 
 
 def test_a_reign_ends_with_its_leader_its_site_or_the_next_one() -> None:

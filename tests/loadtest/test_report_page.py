@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,8 +17,9 @@ from click.testing import CliRunner
 from loadtest.report import dossier, page
 from loadtest.report.build import build
 from loadtest.report.command import report
-from loadtest.report.compare import compare
-from loadtest.report.model import DrillReport
+from loadtest.report.compare import before_after, compare
+from loadtest.report.comparison import Comparison
+from loadtest.report.model import DrillReport, Ending, Place
 from tests.loadtest.chromium import Browser
 from tests.loadtest.told_drill import add_unheard, play, seal
 
@@ -72,12 +74,48 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> DrillReport:
     return build(dossier.read(folder))
 
 
+def renewed(told: DrillReport, failed: DrillReport) -> Comparison:
+    """The failed one as the old system's, beside the good one; and equipment the old one lacks."""
+    assert told.grounds is not None
+    old = replace(
+        told.grounds,
+        topology="legacy-2node",
+        places=(
+            Place("a", True, ("a1", "a2"), ("e1",), (), switches=1),
+            Place("b", False, ("b1",), ("e2",), (), 1, 5.0, ("CREDIT",)),
+            Place("witness", False, (), ("e3",), ()),
+        ),
+    )
+    outcome = replace(
+        failed.outcome, gap_ms=12_400.0, gap_ended=Ending.REPAIR, services=1, operator_steps=2
+    )
+    absent = replace(told.outcome, absent="site a has no switch-2: it has 1 of them")
+    new = replace(told, outcome=replace(told.outcome, services=7))
+    return before_after(
+        [
+            replace(failed, grounds=old, outcome=outcome),
+            new,
+            replace(_again(failed, "second"), name="other", grounds=old, outcome=absent),
+            replace(_again(new, "third"), name="other"),
+        ],
+        ("legacy-2node", "one-site-3node"),
+        command="kessai compare --quick --seed 1",
+        seed=1,
+        unplayed=(("demo on legacy-2node", "etcd <did not> start"),),
+    )
+
+
+def _again(report: DrillReport, folder: str) -> DrillReport:
+    return replace(report, origin=replace(report.origin, folder=folder))
+
+
 @pytest.fixture(scope="module")
 def pages(
     told: DrillReport, failed: DrillReport, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     comparisons = {
+        "renewal": renewed(told, failed),
         "one": compare([told]),
         "two": compare([told, failed]),
         "beside": compare([told, failed], ("legacy-2node", "one-site-3node")),
@@ -96,7 +134,7 @@ def read(path: Path) -> Reader:
     return reader
 
 
-@pytest.mark.parametrize("name", ["one", "two", "beside"])
+@pytest.mark.parametrize("name", ["one", "two", "beside", "renewal"])
 def test_the_page_is_well_formed_and_needs_nothing_else(pages: dict[str, Path], name: str) -> None:
     reader = read(pages[name])
     assert not reader.open
@@ -128,6 +166,27 @@ def test_each_word_stands_in_both_languages(pages: dict[str, Path]) -> None:
     languages = read(pages["two"]).languages
     assert len(languages) > 200
     assert languages == ["en", "ja"] * (len(languages) // 2)
+
+
+def test_before_and_after_stand_on_top(pages: dict[str, Path]) -> None:
+    text = pages["renewal"].read_text(encoding="utf-8")
+    top = text[: text.index("<article")]
+    for words in (
+        "After the renewal 2 of 2 drills passed, nothing lost; before: 0 of 1 drills passed",
+        "12.40 s<small>",
+        "until the repair",
+        "復旧まで",
+        "1 of 7",
+        "Only after the renewal",
+        "no such equipment: site a has no switch-2: it has 1 of them",
+        "demo on legacy-2node</code>: etcd &lt;did not&gt; start",
+        "kessai compare --quick --seed 1",
+        "batches, every 5 s",
+        "offers, while active: CREDIT",
+    ):
+        assert words in top, words
+    assert top.count("<tbody>") == 2
+    assert 'class="verdict pass"' in top  # the old system's failures are a finding
 
 
 def test_the_command_writes_page_and_json(tmp_path: Path) -> None:
@@ -167,7 +226,7 @@ def kept(browser: Browser, name: str) -> None:
 
 @pytest.mark.parametrize("language", ["en", "ja"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["one", "two"])
+@pytest.mark.parametrize("name", ["one", "two", "renewal"])
 def test_it_opens_offline(
     browser: Browser, pages: dict[str, Path], name: str, scheme: str, language: str
 ) -> None:
@@ -237,8 +296,11 @@ _CONTRAST = """
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_words_stand_out_enough(browser: Browser, pages: dict[str, Path], scheme: str) -> None:
-    browser.open(pages["two"].as_uri(), scheme=scheme)
+@pytest.mark.parametrize("name", ["two", "renewal"])
+def test_words_stand_out_enough(
+    browser: Browser, pages: dict[str, Path], name: str, scheme: str
+) -> None:
+    browser.open(pages[name].as_uri(), scheme=scheme)
     assert browser.ask(_CONTRAST) == []
 
 

@@ -273,7 +273,7 @@ def test_a_site_that_speaks_again_is_no_longer_doubted() -> None:
     play.give(Begin())
     play.next_send(NoAnswer(silent=True), after_ms=500)
     assert play.compass.doubts_site(A2, play.now_ms)
-    play.compass.has_spoken(A3)
+    play.compass.has_spoken(A3, A3)
     assert not play.compass.doubts_site(A2, play.now_ms)
     assert play.compass.doubts(A1, play.now_ms), "the silent one itself is still left alone"
 
@@ -291,3 +291,71 @@ def test_with_both_sites_silent_every_address_is_tried_in_turn() -> None:
     play.give(Begin())
     asked = [play.next_send(NoAnswer(silent=True)).endpoint for _ in range(6)]
     assert asked == [B1, A2, B2, A3, B3, A1]
+
+
+# --- several paths to a node ----------------------------------------------------------------------
+
+A1_FIRST, A1_SECOND = "a1-1:1", "a1-2:1"
+PATHS = {A1: (A1_FIRST, A1_SECOND), A2: ("a2-1:1", "a2-2:1")}
+
+
+def with_paths(answered: str = A1) -> Compass:
+    compass = Compass.fresh((A1, A2, A3, B1, B2, B3), 0, SITES, PATHS)
+    compass.preferred = compass.answered = answered
+    return compass
+
+
+def test_a_silent_path_is_left_for_another_one_to_the_same_node() -> None:
+    play = Play(with_paths(), random=full)
+    assert play.give(Begin())[1] == Send(A1, 1, 500)
+    # The other site is asked first: it would know of a new leader. It names the same one.
+    assert play.next_send(NoAnswer(silent=True), after_ms=500).endpoint == B1
+    again = Send(A1, 3, 500, A1_SECOND)
+    assert play.give(NoAnswer(leader_endpoint=A1)) == (again,)
+    assert again.address == A1_SECOND
+    play.give(Answered())
+    assert Play(play.compass).give(Begin())[1] == Send(A1, 1, 500, A1_SECOND)
+
+
+def test_what_one_node_has_taught_holds_for_its_site() -> None:
+    compass = with_paths()
+    compass.was_missed(A1, A1)
+    assert (compass.address(A1), compass.address(A2)) == (A1_SECOND, A2)
+    compass.has_spoken(A1, A1_SECOND)
+    assert (compass.address(A1), compass.address(A2)) == (A1_SECOND, "a2-2:1")
+    assert (compass.address(A3), compass.address(B1)) == (A3, B1), "they have one address"
+
+
+def test_all_paths_of_a_node_are_tried_in_turn() -> None:
+    compass = with_paths()
+    tried = []
+    for _ in range(4):
+        tried.append(compass.address(A1))
+        compass.was_missed(A1, tried[-1])
+    assert tried == [A1, A1_SECOND, A1_FIRST, A1]
+
+
+def test_two_attempts_that_miss_one_path_at_the_same_time_count_once() -> None:
+    compass = with_paths()
+    compass.was_missed(A1, A1)
+    compass.was_missed(A1, A1)
+    assert compass.address(A1) == A1_SECOND
+
+
+def test_a_node_that_is_silent_over_two_paths_is_doubted_with_its_site() -> None:
+    play = Play(with_paths(), random=full)
+    play.give(Begin())
+    play.next_send(NoAnswer(silent=True), after_ms=500)
+    assert not play.compass.doubts_site(A2, play.now_ms)
+    play.give(NoAnswer(leader_endpoint=A1))
+    play.next_send(NoAnswer(silent=True), after_ms=500)
+    assert play.compass.doubts(A1, play.now_ms)
+    assert play.compass.doubts_site(A2, play.now_ms)
+
+
+def test_a_broken_connection_is_followed_by_another_path_without_doubt() -> None:
+    play = Play(with_paths(), random=full)
+    play.give(Begin())
+    play.next_send(NoAnswer(cut=True))
+    assert not play.compass.doubts(A1, play.now_ms)
+    assert play.give(NoAnswer(leader_endpoint=A1)) == (Send(A1, 3, 500, A1_SECOND),)

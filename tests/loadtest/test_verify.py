@@ -13,10 +13,13 @@ from click.testing import CliRunner
 
 from loadtest import evidence
 from loadtest.checkers.panel import PANEL
-from loadtest.drill.verdict import Ruling
-from loadtest.evidence import EvidenceError
+from loadtest.drill.services import fewest, one_of_each
+from loadtest.drill.verdict import Row, Ruling
+from loadtest.evidence import Event, EvidenceError
+from loadtest.history import Heard, Intent, Result
+from loadtest.history_file import Recorder
 from loadtest.report.command import verify as command
-from loadtest.report.dossier import read_manifest
+from loadtest.report.dossier import read_document, read_manifest
 from loadtest.verify import Altered, Verified, verify
 from tests.loadtest.small_town import alter
 from tests.loadtest.told_drill import DRILL, play, seal
@@ -115,6 +118,44 @@ def test_a_gap_made_shorter_in_the_verdict_is_found(folder: Path) -> None:
     verified = forge(folder, shorter)
     assert what_differs(verified) == {"longest_gap_ms"}
     assert not verified.holds
+
+
+def test_operator_steps_are_counted_again_from_the_record(folder: Path) -> None:
+    with (folder / "events.ndjson").open("ab") as file:
+        event = Event(9_000.0, "operator", "kessai site switch --to b --allow-data-loss")
+        file.write(msgspec.json.encode(event) + b"\n")
+    reseal(folder)
+    verified = verify(folder)
+    assert what_differs(verified) == {"operator steps"}
+    (difference,) = verified.differences
+    assert (difference.sealed, difference.now) == ("0", "1")
+
+
+def test_offered_services_are_counted_again_from_the_histories(folder: Path) -> None:
+    path = folder / "history-services-1.ndjson"
+    with Recorder(path) as recorder:
+        for number, result in enumerate((Result.OK, Result.OK, Result.UNKNOWN)):
+            ask, request = f"seven/{number}", one_of_each(1, 20261123)[number]
+            recorder.write(Intent(ask, request.key, 9_000.0, 9_000.0, request))
+            times = (9_000.0, 9_000.0, 9_100.0)
+            recorder.write(Heard(ask, request.key, result, *times, 1, "town"))
+    assert fewest(folder) == 2
+    path.unlink()
+    assert fewest(folder) is None
+
+    def seven(document: dict[str, object]) -> None:
+        rows, course = document["rows"], document["course"]
+        assert isinstance(rows, list)
+        assert isinstance(course, dict)
+        course["services"] = 7
+        rows.append({"what": "services still offered", "what_ja": "", "value": "7 of 7"})
+
+    assert "services still offered" not in {row.what for row in rows_of(folder)}
+    assert not forge(folder, seven).holds
+
+
+def rows_of(folder: Path) -> tuple[Row, ...]:
+    return read_document(folder).rows
 
 
 def test_a_longest_wait_that_no_slot_had_is_found(folder: Path) -> None:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from loadtest.report.drawing.svg import WIDTH, element, hint, label, picture, text
 from loadtest.report.model import Grounds, Place
-from loadtest.report.words import Words, word
+from loadtest.report.words import Words, filled, word
 
 _TOP: Final = 74.0
 _GAP: Final = 56.0
@@ -18,6 +18,7 @@ _PAD: Final = 18.0
 _ROW: Final = 58.0
 _HEAD: Final = 46.0
 _BOX: Final = 40.0
+_LINE: Final = 20.0
 _SMALL: Final = 0.62
 """A place without settlement nodes is drawn so much narrower."""
 
@@ -25,8 +26,8 @@ _SMALL: Final = 0.62
 def draw(grounds: Grounds) -> Markup:
     """The whole picture."""
     widths = _widths(grounds.places)
-    rows = 2 + any(place.coordinators for place in grounds.places)
-    height = _HEAD + _ROW * rows + 2.0
+    rows = 3 + any(place.coordinators for place in grounds.places)
+    height = _HEAD + _ROW * rows + _LINE + 2.0
     found: list[Markup] = []
     x = _PAD
     middles = []
@@ -68,11 +69,21 @@ def _place(place: Place, x: float, width: float, height: float) -> list[Markup]:
         ),
         label(x + 14.0, _TOP + 40.0, kind, "small"),
     ]
-    rows = (("nodes", place.nodes), ("etcd", place.etcd), ("coordinators", place.coordinators))
+    switches = tuple(f"s{place.name}{number + 1}" for number in range(place.switches))
+    rows = (
+        ("network", switches),
+        ("nodes", place.nodes),
+        ("etcd", place.etcd),
+        ("coordinators", place.coordinators),
+    )
     y = _TOP + _HEAD + 6.0
     for group, names in rows:
         found += _boxes(group, names, x, y, width)
         y += _ROW
+    if place.nodes:
+        offered = filled("some_services", ", ".join(place.services))
+        words = offered if place.services else word("all_services")
+        found.append(label(x + 14.0, _TOP + height - 12.0, words, "small"))
     return found
 
 
@@ -105,14 +116,17 @@ def _joins(places: Sequence[Place], widths: Sequence[float], height: float) -> l
     x = _PAD
     for (one, other), width in zip(pairwise(places), widths, strict=False):
         x += width
-        settle = bool(one.nodes and other.nodes)
-        if settle:
-            y = _TOP + _HEAD + 26.0
-            found.append(element("line", x1=x, x2=x + _GAP, y1=y, y2=y, class_="replication"))
-            found.append(
-                label(x + _GAP / 2.0, y - 8.0, word("replication"), "tiny", anchor="middle")
-            )
-        y = _TOP + _HEAD + 26.0 + _ROW
+        if one.nodes and other.nodes:
+            y = _TOP + _HEAD + 26.0 + _ROW
+            batch_s = (other if one.active else one).batch_s
+            kind = "replication batches" if batch_s else "replication"
+            found.append(element("line", x1=x, x2=x + _GAP, y1=y, y2=y, class_=kind))
+            middle = x + _GAP / 2.0
+            found.append(label(middle, y - 8.0, word("replication"), "tiny", anchor="middle"))
+            # How, above the places: it is longer than the way between them.
+            how = filled("in_batches", f"{batch_s:g}") if batch_s else word("in_real_time")
+            found.append(label(middle, _TOP - 8.0, how, "small", anchor="middle"))
+        y = _TOP + _HEAD + 26.0 + 2.0 * _ROW
         found.append(element("line", x1=x, x2=x + _GAP, y1=y, y2=y, class_="quorum"))
         found.append(text(x + _GAP / 2.0, y - 8.0, "etcd", "tiny", anchor="middle"))
         x += _GAP
@@ -135,7 +149,9 @@ def _terminals(places: Sequence[Place], middles: Sequence[float]) -> list[Markup
 
 
 def _key(places: Sequence[Place], y: float) -> list[Markup]:
-    groups = ["nodes", "etcd"] + ["coordinators"] * any(place.coordinators for place in places)
+    groups = ["network", "nodes", "etcd"] + ["coordinators"] * any(
+        place.coordinators for place in places
+    )
     found = []
     for number, group in enumerate(groups):
         x = _PAD + 200.0 * number

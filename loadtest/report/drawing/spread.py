@@ -6,8 +6,8 @@ from typing import Final
 
 from markupsafe import Markup
 
+from loadtest.report.comparison import Spread
 from loadtest.report.drawing.svg import element, picture
-from loadtest.report.model import Spread
 from loadtest.report.words import word
 
 _WIDTH: Final = 150.0

@@ -40,20 +40,20 @@ class SimRegistry:
     ) -> None:
         self._etcd = etcd
         self._host = host
+        self._loop = loop
         self._connection = Connection(etcd, network, host, loop)
         self._deadline_s = deadline_ms / 1000
         # In the order they were begun.
         self._open: dict[SimWatching, None] = {}
 
     @property
-    def size(self) -> int:
-        """One address stands for all members."""
-        return 1
-
-    @property
     def endpoint(self) -> str:
         """Its name."""
         return self._etcd.name
+
+    async def tend(self) -> None:
+        """One address stands for all members: there is no other to turn to."""
+        await self._loop.create_future()
 
     async def check_versions(self) -> None:
         """This one is new enough."""

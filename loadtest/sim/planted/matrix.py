@@ -12,11 +12,24 @@ from loadtest.sim import campaign
 from loadtest.sim.planted import catalogue
 from loadtest.sim.planted.plant import Plant, planted
 from loadtest.sim.weather.days import season_of
+from loadtest.tables import Markers, aligned
+from loadtest.tables import markdown as in_markdown
 
-BEGIN: Final = "<!-- planted bugs: made by `kessai sim --planted --write` -->"
-END: Final = "<!-- planted bugs: end -->"
+MARKERS: Final = Markers(
+    "<!-- planted bugs: made by `kessai sim --planted --write` -->",
+    "<!-- planted bugs: end -->",
+)
 
 _HEADS: Final = ("planted bug", "rule", "days", "found by", "in seed", "after")
+_DOCUMENT_HEADS: Final = (
+    "planted bug",
+    "rule",
+    "what is wrong",
+    "days needed",
+    "found by",
+    "in seed",
+    "after",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,30 +118,14 @@ def matrix(
 
 def table(rows: Sequence[Row]) -> list[str]:
     """For the terminal: aligned columns."""
-    cells = [_HEADS, *(row.cells for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in cells
-    ]
+    return aligned([_HEADS, *(row.cells for row in rows)])
 
 
 def markdown(rows: Sequence[Row]) -> list[str]:
     """For the documents: the same, and what is wrong with each."""
-    lines = [
-        "| planted bug | rule | what is wrong | days needed | found by | in seed | after |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        name, rule, *found = row.cells
-        lines.append(" | ".join((f"| `{name}`", rule, row.wrong, *found)) + " |")
-    return lines
+    return in_markdown(_DOCUMENT_HEADS, [_document_cells(row) for row in rows])
 
 
-def written_into(document: str, lines: Sequence[str]) -> str:
-    """The document with these lines between its two markers. Raises `ValueError` without them."""
-    head, begin, rest = document.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"the document lacks the lines {BEGIN} and {END}")
-    return "\n".join((f"{head}{BEGIN}", *lines, f"{END}{tail}"))
+def _document_cells(row: Row) -> tuple[str, ...]:
+    name, rule, *found = row.cells
+    return (f"`{name}`", rule, row.wrong, *found)

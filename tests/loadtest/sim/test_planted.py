@@ -109,11 +109,12 @@ def test_the_table_names_who_was_found_by_nobody() -> None:
 
 
 def test_the_table_goes_between_its_markers() -> None:
-    document = f"before\n{matrix.BEGIN}\nold\n{matrix.END}\nafter\n"
-    written = matrix.written_into(document, matrix.markdown([FOUND]))
-    assert written.startswith(f"before\n{matrix.BEGIN}\n| planted bug |")
+    begin, end = matrix.MARKERS.begin, matrix.MARKERS.end
+    document = f"before\n{begin}\nold\n{end}\nafter\n"
+    written = matrix.MARKERS.fill(document, matrix.markdown([FOUND]))
+    assert written.startswith(f"before\n{begin}\n| planted bug |")
     assert "| `a` | T7 | it is wrong | 3 | agreement | 25 | 1.2 s |" in written
-    assert written.endswith(f"\n{matrix.END}\nafter\n")
-    assert matrix.written_into(written, matrix.markdown([FOUND])) == written
+    assert written.endswith(f"\n{end}\nafter\n")
+    assert matrix.MARKERS.fill(written, matrix.markdown([FOUND])) == written
     with pytest.raises(ValueError, match="lacks"):
-        matrix.written_into("no markers here", [])
+        matrix.MARKERS.fill("no markers here", [])

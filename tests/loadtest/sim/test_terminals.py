@@ -417,4 +417,4 @@ def test_what_the_node_writes_into_a_status_the_terminal_reads_out(
 def test_a_status_that_nobody_wrote_is_no_answer_and_a_time_out_is_silence() -> None:
     reset = weigh(grpc.StatusCode.UNAVAILABLE, "connection reset by peer", b"")
     late = weigh(grpc.StatusCode.DEADLINE_EXCEEDED, "no answer in time", b"\xff")
-    assert (reset.given, late.given) == (NoAnswer(), NoAnswer(silent=True))
+    assert (reset.given, late.given) == (NoAnswer(cut=True), NoAnswer(silent=True))

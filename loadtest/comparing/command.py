@@ -1,0 +1,100 @@
+"""`kessai compare`: what the renewal delivers, shown by the same drills on both systems."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Final
+
+import click
+from rich.console import Console
+
+from deploy.lab.processes import HOME
+from deploy.topology import find as find_topology
+from loadtest.comparing.plan import Plan, PlanError, System, chosen
+from loadtest.comparing.playing import Played, Real
+from loadtest.comparing.table import WIDTH, exit_status, show
+from loadtest.drill.catalogue import catalogue, find
+from loadtest.drill.command import Playing
+from loadtest.drill.grounds import go_to
+from loadtest.report import page
+
+_INTERRUPTED: Final = 130
+
+
+@click.command(cls=Playing)
+@click.option("--quick", is_flag=True, help="Eight telling drills, in less than ten minutes.")
+@click.option(
+    "--drill", "names", multiple=True, metavar="NAME", help="Only this one; may be repeated."
+)
+@click.option("--repeat", default=1, show_default=True, type=click.IntRange(1, 100))
+@click.option("--seed", default=1, show_default=True, help="The same seed asks the same.")
+@click.option("--rate", type=float, help="Slots a second; else each drill's own.")
+@click.option("--before", default="legacy-2node", show_default=True, metavar="TOPOLOGY")
+@click.option("--after", default="renewed-3node", show_default=True, metavar="TOPOLOGY")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("comparison.html"),
+    show_default=True,
+    help="The page; the JSON of the same is written beside it.",
+)
+def compare(
+    quick: bool,
+    names: tuple[str, ...],
+    repeat: int,
+    seed: int,
+    rate: float | None,
+    before: str,
+    after: str,
+    out: Path,
+) -> None:
+    """Play the same drills, with the same seed, load and timings, on the system before the renewal
+    and on the one after it, and lay both beside each other.
+
+    All of it is played in network namespaces. Without --quick or --drill: every drill that can be
+    compared. Interrupted, it heals, stops, and still writes what was played until then.
+
+    Exit status 0: everything was played and judged on both, and AFTER passed (what BEFORE fails is
+    a finding); 1: AFTER failed something; 2: something is inconclusive, or could not be played; 3:
+    nothing was played; 130: it was interrupted.
+    """
+    plan = _plan(quick, names, before, after, seed, repeat, rate)
+    go_to(next(plan.playings()).drill, click.echo)
+    played = Played(plan)
+    played.play(Real(plan, HOME / "compare", HOME / "evidence", click.echo), click.echo)
+    comparison = played.comparison()
+    if comparison.lines:
+        console = Console(highlight=False)
+        console.width = max(console.width, WIDTH)
+        show(console, comparison)
+        page.write(comparison, out)
+        click.echo(f"{out}, {out.with_suffix('.json')}: {len(comparison.reports)} playings")
+    if played.interrupted:
+        click.echo("interrupted; healed and stopped", err=True)
+        sys.exit(_INTERRUPTED)
+    sys.exit(exit_status(comparison))
+
+
+def _plan(
+    quick: bool,
+    names: tuple[str, ...],
+    before: str,
+    after: str,
+    seed: int,
+    repeat: int,
+    rate: float | None,
+) -> Plan:
+    if before == after:
+        raise click.UsageError("--before and --after are the same topology")
+    # A drill of one's own is found by its file, as `kessai drill run` finds it.
+    asked = {find(name).name: name for name in names}
+    known = {drill.name: drill for drill in (*catalogue(), *map(find, names))}
+    try:
+        drills = chosen(tuple(known.values()), tuple(asked), quick=quick)
+    except PlanError as problem:
+        raise click.ClickException(str(problem)) from problem
+    if not drills:
+        raise click.ClickException("the catalogue has no drill that can be compared")
+    systems = [System(name, find_topology(name)) for name in (before, after)]
+    return Plan(drills, systems[0], systems[1], seed, repeat, rate, asked)

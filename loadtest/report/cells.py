@@ -1,0 +1,36 @@
+"""What a cell of a comparison says in words. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from loadtest.report.comparison import Cell, Spread
+from loadtest.report.model import Ending
+from loadtest.report.words import Words, word
+
+OUTAGE_MS: Final = 1_000.0
+"""What ended a shorter time without settlement is not worth a word."""
+
+
+def gap_ended(cell: Cell) -> Words | None:
+    """By what the longest time without settlement ended, where that was not the cluster itself."""
+    if cell.gap_ms is None or cell.gap_ms.most < OUTAGE_MS or cell.gap_ended is Ending.ITSELF:
+        return None
+    return word(f"ended_{cell.gap_ended}")
+
+
+def seconds(value: float | Spread | None) -> str:
+    """Milliseconds as seconds; a spread of repeats as least / median / greatest."""
+    if value is None:
+        return "–"
+    if isinstance(value, Spread):
+        if value.least == value.most:
+            return seconds(value.middle)
+        least, middle, most = (each / 1000.0 for each in (value.least, value.middle, value.most))
+        return f"{least:,.2f} / {middle:,.2f} / {most:,.2f} s"
+    return f"{value / 1000.0:,.2f} s"
+
+
+def count(value: int | None) -> str:
+    """A number; a dash where it is not known."""
+    return "–" if value is None else f"{value:,}"
