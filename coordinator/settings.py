@@ -10,6 +10,8 @@ from pathlib import Path
 
 import msgspec
 
+from coordinator.addresses import over_each
+
 
 class SettingsError(ValueError):
     """A settings file that cannot be used; the message names the file and the key."""
@@ -40,12 +42,21 @@ class Switching(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Watched(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A node to probe: `terminals` where it settles, `peers` where it listens to operators."""
+    """A node to probe: `terminals` where it settles, `peers` where it listens to operators.
+
+    `paths`: more IP addresses of its host, each reached over a network switch of its own; the ports
+    are the same there.
+    """
 
     node: str
     site: str
     terminals: str
     peers: str
+    paths: tuple[str, ...] = ()
+
+    def over_each(self, address: str) -> tuple[str, ...]:
+        """`address`, which is one of the two above, then the same port over each path."""
+        return over_each(address, self.paths)
 
 
 class CoordinatorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

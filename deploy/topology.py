@@ -16,9 +16,9 @@ from typing import Annotated, Final
 
 import msgspec
 
+from coordinator.addresses import over_each
 from coordinator.settings import CoordinatorSettings, Mode, Switching, Watched
 from deploy import topology_rules
-from node.rpc.paths import over_each
 from node.settings import Limits, Peer, Settings, Timings
 
 FOLDER: Final = Path(__file__).resolve().parent / "topologies"
@@ -217,7 +217,7 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             place=own.place,
             etcd=_clients(nearest),
             nodes=tuple(
-                Watched(each.name, self.site_of(each.name), each.terminals, each.peers)
+                Watched(each.name, self.site_of(each.name), each.terminals, each.peers, each.paths)
                 for each in self.nodes
             ),
             switching=self.switching,

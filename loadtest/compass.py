@@ -3,6 +3,9 @@
 Terminals share nothing: each learns of a lost site by one bounded attempt of its own, all of them
 at the same time, and then leaves the whole site alone until its doubt has passed. Where nodes have
 several addresses it is two attempts: the first may only have met a bad path.
+
+A leader may be well and yet not be reached from here. Then the node that names it is asked to relay
+to it, and goes on being asked for a while once that has worked; then the leader is tried again.
 """
 
 from __future__ import annotations
@@ -22,6 +25,9 @@ class Compass:
 
     `paths` has the other addresses of the node at an endpoint. They are used in turn: `good` is the
     turn at which a site's nodes last answered, `missed` how often a node did not since then.
+
+    `led` is who leads, as was last heard; `unreached_until_ms` has the nodes to which no way was
+    found lately; until `relayed_until_ms` requests to `led` go by way of others.
     """
 
     endpoints: tuple[str, ...]
@@ -33,6 +39,9 @@ class Compass:
     paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     good: dict[str, int] = field(default_factory=dict)
     missed: dict[str, int] = field(default_factory=dict)
+    led: str = ""
+    unreached_until_ms: dict[str, float] = field(default_factory=dict)
+    relayed_until_ms: float = 0.0
 
     @classmethod
     def fresh(
@@ -72,6 +81,11 @@ class Compass:
         if self.paths.get(endpoint) and address == self.address(endpoint):
             self.missed[endpoint] = self.missed.get(endpoint, 0) + 1
 
+    def was_unreached(self, endpoint: str, until_ms: float) -> None:
+        """Rather have others relay to it until then, unless only one path has failed."""
+        if self.missed.get(endpoint, 0) != 1:
+            self.unreached_until_ms[endpoint] = until_ms
+
     def was_silent(self, endpoint: str, until_ms: float) -> None:
         """Doubt this endpoint and its site until then, unless only one path has been silent."""
         if self.missed.get(endpoint, 0) == 1:
@@ -82,11 +96,36 @@ class Compass:
     def has_spoken(self, endpoint: str, address: str) -> None:
         """Its site is there, whatever was thought of it, and reached at addresses like this one."""
         self.doubted_until_ms.pop(endpoint, None)
+        self.unreached_until_ms.pop(endpoint, None)
         self.site_doubted_until_ms.pop(self._site(endpoint), None)
         turns = self._turns(endpoint)
         if len(turns) > 1 and address in turns:
             self.good[self._site(endpoint)] = turns.index(address)
             self.missed.pop(endpoint, None)
+
+    def was_told(self, hint: str) -> None:
+        """A node says who leads."""
+        if hint != self.led:
+            self.led, self.relayed_until_ms = hint, 0.0
+
+    def was_answered(self, endpoint: str) -> None:
+        """It answered what it was asked itself: no way round is needed."""
+        self.preferred = self.answered = self.led = endpoint
+        self.relayed_until_ms = 0.0
+
+    def was_relayed(self, endpoint: str, now_ms: float, for_ms: float) -> None:
+        """An answer came by way of this node: ask it for so long, counted from the first time."""
+        self.preferred = endpoint
+        if now_ms >= self.relayed_until_ms:
+            self.relayed_until_ms = now_ms + for_ms
+
+    def reaches(self, hint: str, now_ms: float) -> bool:
+        """Is it worth going there oneself, rather than by way of the node that says so?"""
+        return self.believes(hint, now_ms) and now_ms >= self.unreached_until_ms.get(hint, 0.0)
+
+    def wants_relay(self, endpoint: str, now_ms: float) -> bool:
+        """Is the leader, unless this is it, still to be asked by way of other nodes?"""
+        return endpoint != self.led and now_ms < self.relayed_until_ms
 
     def believes(self, hint: str, now_ms: float) -> bool:
         """Is it worth going where a node says that the leader is?

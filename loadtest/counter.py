@@ -168,7 +168,9 @@ def _ask(topology: Topology, request: Request, memory: Path, deadline_s: float) 
             f"{request.terminal}/{time.time_ns()}",
             request,
             intended_ms=around.clock(),
-            compass=Compass.fresh(endpoints, sites=directory.sites(topology)),
+            compass=Compass.fresh(
+                endpoints, sites=directory.sites(topology), paths=directory.paths(topology)
+            ),
             manner=Manner(deadline_ms=deadline_s * 1000.0),
             around=around,
         )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from coordinator.addresses import over_each
 from deploy.topology import Topology
-from node.rpc.paths import over_each
 
 
 def endpoints(topology: Topology) -> tuple[str, ...]:

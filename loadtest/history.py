@@ -141,11 +141,14 @@ class History:
 
 
 def gathered(lines: Sequence[Line], torn: int = 0) -> History:
-    """The history that these lines are, in their order."""
+    """The history that these lines are; answers in the order in which they were heard, since a
+    later word on an ask may stand in a file that is read before the earlier one's."""
     return History(
         headers=tuple(each for each in lines if isinstance(each, Header)),
         intents=tuple(each for each in lines if isinstance(each, Intent)),
-        heard=tuple(each for each in lines if isinstance(each, Heard)),
+        heard=tuple(
+            sorted((each for each in lines if isinstance(each, Heard)), key=lambda it: it.heard_ms)
+        ),
         unsent=tuple(each for each in lines if isinstance(each, Unsent)),
         marks=tuple(each for each in lines if isinstance(each, Mark)),
         stalls=tuple(each for each in lines if isinstance(each, Stall)),

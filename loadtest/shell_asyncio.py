@@ -12,7 +12,7 @@ import grpc
 
 from loadtest.asking import Asking
 from loadtest.terminal import Send
-from loadtest.wire import CHANNEL_OPTIONS, METHODS, Word, decode, encode, judge
+from loadtest.wire import CHANNEL_OPTIONS, METHODS, Word, decode, encode, judge, metadata
 
 
 class Line:
@@ -62,7 +62,10 @@ class Line:
             method.path, request_serializer=method.serialize, response_deserializer=method.parse
         )
         try:
-            return decode(await call(encode(asking.request), timeout=send.timeout_ms / 1000.0))
+            answer = await call(
+                encode(asking.request), timeout=send.timeout_ms / 1000.0, metadata=metadata(send)
+            )
+            return decode(answer)
         except grpc.RpcError as error:
             return judge(error)
 

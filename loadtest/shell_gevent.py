@@ -17,7 +17,7 @@ from grpc.experimental import gevent as grpc_gevent
 from loadtest.asking import Asking
 from loadtest.request import Call
 from loadtest.terminal import Send
-from loadtest.wire import CHANNEL_OPTIONS, METHODS, Word, decode, encode, judge
+from loadtest.wire import CHANNEL_OPTIONS, METHODS, Word, decode, encode, judge, metadata
 
 _Callers = Mapping[Call, Callable[..., Any]]
 
@@ -45,7 +45,10 @@ class Lines:
             self._callers[send.address] = _callers(send.address)
         call = self._callers[send.address][asking.request.call]
         try:
-            return decode(call(encode(asking.request), timeout=send.timeout_ms / 1000.0))
+            answer = call(
+                encode(asking.request), timeout=send.timeout_ms / 1000.0, metadata=metadata(send)
+            )
+            return decode(answer)
         except grpc.RpcError as error:
             return judge(error)
 

@@ -30,7 +30,9 @@ class Manner:
     and the fault slip (障害伝票) is written. Waits are drawn from 0 to a bound that starts at
     `backoff_base_ms` and doubles up to `backoff_cap_ms` ("full jitter": the terminals of a shop
     must not come back in step), and up to `resolve_cap_ms` once the slip is written. An endpoint
-    that did not answer, and then its site, is passed over for `doubt_ms`.
+    that did not answer, and then its site, is passed over for `doubt_ms`. Where another node has
+    relayed to a leader that was not reached, it goes on doing so for `relayed_ms`, then the leader
+    is tried again.
     """
 
     attempt_ms: float = 600.0
@@ -39,6 +41,7 @@ class Manner:
     backoff_cap_ms: float = 400.0
     resolve_cap_ms: float = 1_000.0
     doubt_ms: float = 800.0
+    relayed_ms: float = 3_000.0
 
 
 # --- What a shell tells the exchange --------------------------------------------------------------
@@ -98,13 +101,15 @@ class RecordIntent:
 class Send:
     """Send the request to this endpoint and wait at most `timeout_ms`.
 
-    `path`: another address of the same node, to be used in its place.
+    `path`: another address of the same node, to be used in its place. `relay`: ask the node to pass
+    the request on to the leader, should it not lead itself.
     """
 
     endpoint: str
     attempt: int
     timeout_ms: float
     path: str = ""
+    relay: bool = False
 
     @property
     def address(self) -> str:
@@ -157,6 +162,7 @@ class Exchange:
         "_manner",
         "_over",
         "_patient",
+        "_relay",
         "_slipped",
     )
 
@@ -168,6 +174,7 @@ class Exchange:
         self._began_ms = 0.0
         self._hinted = False
         self._patient = False
+        self._relay = False
         self._slipped = False
         self._over = False
 
@@ -181,8 +188,12 @@ class Exchange:
                 self._endpoint = self._compass.preferred
                 return (RecordIntent(), self._send(now_ms))
             case Answered():
-                self._compass.preferred = self._compass.answered = self._endpoint
                 self._compass.has_spoken(self._endpoint, self._address)
+                if self._relay:
+                    relayed_ms = self._manner.relayed_ms
+                    self._compass.was_relayed(self._endpoint, now_ms, relayed_ms)
+                else:
+                    self._compass.was_answered(self._endpoint)
                 return self._end(Ending.ANSWERED)
             case Refused():
                 return self._end(Ending.REFUSED)
@@ -198,12 +209,18 @@ class Exchange:
     ) -> tuple[Output, ...]:
         if given.silent or given.cut:
             self._compass.was_missed(self._endpoint, self._address)
+            self._compass.was_unreached(self._endpoint, now_ms + self._manner.doubt_ms)
         if given.silent:
             self._compass.was_silent(self._endpoint, now_ms + self._manner.doubt_ms)
         hint = given.leader_endpoint
         if hint:
             self._compass.has_spoken(self._endpoint, self._address)
-        if hint and hint != self._endpoint and self._compass.believes(hint, now_ms):
+            self._compass.was_told(hint)
+            if not self._relay and not self._compass.reaches(hint, now_ms):
+                # It may be well, and cut off from here only: this node may reach it.
+                return (self._send(now_ms, relay=True),)
+        # A node that relayed in vain may name itself: it has come to lead meanwhile.
+        if hint and self._compass.believes(hint, now_ms):
             # The first hint is followed at once; a hint that led to another hint is a cluster
             # between leaders, where nobody gains from hurry.
             at_once = not self._hinted and given.retry_after_ms <= 0
@@ -230,7 +247,7 @@ class Exchange:
             wait = min(wait, max(0.0, self._began_ms + manner.deadline_ms - now_ms))
         return wait
 
-    def _send(self, now_ms: float) -> Send:
+    def _send(self, now_ms: float, *, relay: bool = False) -> Send:
         self._attempts += 1
         timeout = self._manner.attempt_ms
         if not self._slipped:
@@ -238,7 +255,8 @@ class Exchange:
             timeout = max(1.0, min(timeout, left))
         self._address = self._compass.address(self._endpoint)
         path = self._address if self._address != self._endpoint else ""
-        return Send(self._endpoint, self._attempts, timeout, path)
+        self._relay = relay or self._compass.wants_relay(self._endpoint, now_ms)
+        return Send(self._endpoint, self._attempts, timeout, path, self._relay)
 
     def _slip_if_due(self, now_ms: float) -> tuple[Output, ...]:
         if self._slipped or now_ms < self._began_ms + self._manner.deadline_ms:

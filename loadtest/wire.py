@@ -12,7 +12,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from loadtest.history import Reply, Result
 from loadtest.request import Call, Request
-from loadtest.terminal import Answered, Given, NoAnswer, Refused
+from loadtest.terminal import Answered, Given, NoAnswer, Refused, Send
 from proto import settlement_pb2 as pb
 
 CHANNEL_OPTIONS: Final = (
@@ -43,6 +43,9 @@ _DEFINITE: Final = frozenset(
 )
 DETAILS_KEY: Final = "grpc-status-details-bin"
 """Where a refused call carries its details."""
+
+RELAY: Final = (("kessai-relay", "1"),)
+"""Metadata that asks the called node to pass the request on to the leader, one hop."""
 
 _RESULTS: Final = {
     pb.OUTCOME_APPROVED: Result.OK,
@@ -142,6 +145,11 @@ def encode(request: Request) -> Message:
         message.dcc.card_currency = request.dcc.card_currency
         message.dcc.rate = request.dcc.rate
     return message
+
+
+def metadata(send: Send) -> tuple[tuple[str, str], ...]:
+    """What an attempt carries besides its message."""
+    return RELAY if send.relay else ()
 
 
 def decode(answer: Answer) -> Word:

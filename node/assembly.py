@@ -7,6 +7,7 @@ from pathlib import Path
 
 import grpc.aio
 
+from coordinator.addresses import over_each
 from coordinator.registry import Registry
 from node.core.messages import Offer
 from node.driver.snapshots import FetchFailed, FetchFile, Progress
@@ -16,7 +17,7 @@ from node.rpc import wire, wire_control
 from node.rpc.control import ControlService
 from node.rpc.fetching import SnapshotError, fetch_patiently
 from node.rpc.health import Health, settles_or_redirects
-from node.rpc.paths import over_each
+from node.rpc.relay import Relay
 from node.rpc.replication import MESSAGE_BYTES as PEER_MESSAGE_BYTES
 from node.rpc.replication import ReplicationService
 from node.rpc.server import build_server, listen
@@ -59,6 +60,7 @@ def make_servers(
     settings: Settings,
     engine: Engine,
     metrics: Metrics,
+    relay: Relay,
     replication: ReplicationService,
     snapshots: SnapshotService,
 ) -> tuple[grpc.aio.Server, ...]:
@@ -68,7 +70,7 @@ def make_servers(
     Raises `ListenError` for an address in use.
     """
     terminals = build_server(
-        [SettlementService(engine, metrics).handler()],
+        [SettlementService(engine, metrics, relay=relay).handler()],
         services=[wire.SERVICE],
         health=Health({wire.SERVICE: lambda: settles_or_redirects(engine.status())}),
         message_bytes=settings.limits.message_bytes,

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc.aio
 
+from coordinator.addresses import over_each
 from coordinator.configuration import ReplicaId
 from coordinator.events import ConfigurationSeen, CoordinatorEvent
 from coordinator.keyvalue import UnsupportedVersion
@@ -28,7 +29,7 @@ from node.core.outputs import Event
 from node.core.silent import Silent
 from node.journal import Journal
 from node.metrics import Endpoint, Metrics
-from node.rpc.paths import over_each
+from node.rpc.relay import Relay
 from node.rpc.replication import Links, PeerLink, ReplicationService
 from node.rpc.server import ListenError
 from node.rpc.snapshots import Pace, SnapshotService
@@ -113,6 +114,9 @@ class Node:
         metrics = Metrics(
             self._engine.status, lambda: (self._store.fsyncs, self._store.fsync_seconds)
         )
+        self._relay = Relay(
+            settings.limits.waiting_commands, lambda: self._engine.status().leader_endpoint
+        )
         works.intake.on_batch = metrics.batch
         self._engine.on_serving = metrics.takeover
 
@@ -185,7 +189,9 @@ class Node:
             pace,
             metrics.snapshot_sent,
         )
-        return make_servers(self._settings, self._engine, metrics, replication, snapshots)
+        return make_servers(
+            self._settings, self._engine, metrics, self._relay, replication, snapshots
+        )
 
     def _recovered_index(self) -> int:
         recovered = self._recovered
@@ -267,6 +273,7 @@ class Node:
         for server in servers:
             with contextlib.suppress(Exception):
                 await server.stop(0.2)
+        await self._relay.close()
         self._driver.stop()
         await self._snapshots.stop()
         await self._links.stop()

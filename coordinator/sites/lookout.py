@@ -93,8 +93,8 @@ class Lookout:
             now_ms = _now_ms()
             self._sight.saw(node.node, answer, now_ms, now_ms)
 
-        line = self._means.dial(node.terminals)
-        probe = Probe(line, self._switching.probe_deadline_ms, late)
+        lines = [self._means.dial(each) for each in node.over_each(node.terminals)]
+        probe = Probe(lines, self._switching.probe_deadline_ms, late)
         try:
             while True:
                 asked_ms = _now_ms()
@@ -219,8 +219,8 @@ class Lookout:
             where = self._nodes[node]
             came = await ask_to_hand_over(
                 self._means.dial,
-                where.terminals,
-                where.peers,
+                where.over_each(where.terminals),
+                where.over_each(where.peers),
                 self._switching.probe_deadline_ms,
             )
             why = f"{evidence}; {node}: {came}"

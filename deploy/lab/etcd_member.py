@@ -6,8 +6,8 @@ import http.client
 import json
 from pathlib import Path
 
+from coordinator.addresses import over_each
 from deploy.topology import EtcdMember, Topology
-from node.rpc.paths import over_each
 
 
 def command(etcd: Path, topology: Topology, member: EtcdMember, data: Path) -> list[str]:

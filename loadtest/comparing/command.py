@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
 from pathlib import Path
 from typing import Final
@@ -9,8 +10,10 @@ from typing import Final
 import click
 from rich.console import Console
 
+from deploy.lab.ground import PROJECT
 from deploy.lab.processes import HOME
 from deploy.topology import find as find_topology
+from loadtest.comparing import publishing
 from loadtest.comparing.plan import Plan, PlanError, System, chosen
 from loadtest.comparing.playing import Played, Real
 from loadtest.comparing.table import WIDTH, exit_status, show
@@ -18,7 +21,10 @@ from loadtest.drill.catalogue import catalogue, find
 from loadtest.drill.command import Playing
 from loadtest.drill.grounds import go_to
 from loadtest.report import page
+from loadtest.report.comparison import Comparison
 
+README: Final = PROJECT / "README.md"
+PICTURE: Final = PROJECT / "docs" / "before-and-after.png"
 _INTERRUPTED: Final = 130
 
 
@@ -39,6 +45,9 @@ _INTERRUPTED: Final = 130
     show_default=True,
     help="The page; the JSON of the same is written beside it.",
 )
+@click.option(
+    "--write", is_flag=True, help="Also bring README.md up to date: its table, and its picture."
+)
 def compare(
     quick: bool,
     names: tuple[str, ...],
@@ -48,6 +57,7 @@ def compare(
     before: str,
     after: str,
     out: Path,
+    write: bool,
 ) -> None:
     """Play the same drills, with the same seed, load and timings, on the system before the renewal
     and on the one after it, and lay both beside each other.
@@ -70,10 +80,27 @@ def compare(
         show(console, comparison)
         page.write(comparison, out)
         click.echo(f"{out}, {out.with_suffix('.json')}: {len(comparison.reports)} playings")
+        if write and not played.interrupted:
+            _publish(comparison, out)
     if played.interrupted:
         click.echo("interrupted; healed and stopped", err=True)
         sys.exit(_INTERRUPTED)
     sys.exit(exit_status(comparison))
+
+
+def _publish(comparison: Comparison, made: Path) -> None:
+    """Into the documents of this copy of the project."""
+    today = datetime.datetime.now().astimezone().date()
+    filled = publishing.MARKERS.fill(
+        README.read_text(encoding="utf-8"), publishing.lines(comparison, today)
+    )
+    README.write_text(filled, encoding="utf-8")
+    click.echo(f"{README}: the table is brought up to date")
+    try:
+        publishing.photograph(made, PICTURE)
+        click.echo(f"{PICTURE}: a picture of the page")
+    except publishing.NoPicture as problem:
+        click.echo(f"no picture: {problem}", err=True)
 
 
 def _plan(

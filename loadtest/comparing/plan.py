@@ -87,8 +87,11 @@ class Plan:
     def command(self, drills: Sequence[str], seed: int, repeat: int) -> str:
         """The command that plays this again; `drills` by name."""
         words = ["kessai", "compare"]
-        for name in drills:
-            words += ["--drill", self.files.get(name, name)]
+        if tuple(drills) == QUICK:
+            words.append("--quick")
+        else:
+            for name in drills:
+                words += ["--drill", self.files.get(name, name)]
         words += ["--before", self.before.name, "--after", self.after.name, "--seed", str(seed)]
         if repeat > 1:
             words += ["--repeat", str(repeat)]

@@ -30,16 +30,23 @@ _GIVE_UP_MS: Final = 15_000.0
 _STILL_S: Final = 15.0
 
 
-def resolve(folder: Path, endpoints: tuple[str, ...], sites: Mapping[str, str], seed: int) -> int:
+def resolve(
+    folder: Path,
+    endpoints: tuple[str, ...],
+    sites: Mapping[str, str],
+    paths: Mapping[str, tuple[str, ...]],
+    seed: int,
+) -> int:
     """Ask again, with the same key, for everything that was never heard; how many there were.
 
-    What is heard goes to a history of its own, under the ask it belongs to.
+    What is heard goes to a history of its own, under the ask it belongs to. `sites` and `paths` as
+    in loadtest/compass.py.
     """
-    paths = sorted(folder.glob("history-*.ndjson"))
-    intents = history_file.read(paths).unresolved()
+    histories = sorted(folder.glob("history-*.ndjson"))
+    intents = history_file.read(histories).unresolved()
     if intents:
         with Recorder(folder / "history-resolved.ndjson") as recorder:
-            asyncio.run(_ask_again(intents, endpoints, sites, seed, recorder))
+            asyncio.run(_ask_again(intents, endpoints, sites, paths, seed, recorder))
     return len(intents)
 
 
@@ -47,6 +54,7 @@ async def _ask_again(
     intents: tuple[Intent, ...],
     endpoints: tuple[str, ...],
     sites: Mapping[str, str],
+    paths: Mapping[str, tuple[str, ...]],
     seed: int,
     recorder: Recorder,
 ) -> None:
@@ -66,7 +74,7 @@ async def _ask_again(
             intent.ask,
             intent.request,
             intended_ms=intent.intended_ms,
-            compass=Compass.fresh(endpoints, sites=sites),
+            compass=Compass.fresh(endpoints, sites=sites, paths=paths),
             manner=Manner(),
             around=around,
         )

@@ -25,6 +25,7 @@ from loadtest.drill.player import Doing, Means, Outcome, Player
 from loadtest.drill.pulse import Pulse
 from loadtest.drill.scene import Scene
 from loadtest.drill.services import Survey, offered, one_of_each
+from loadtest.drill.survey import Errand
 from loadtest.drill.verdict import Course, DrillVerdict, judge
 from loadtest.evidence import EvidenceError
 from loadtest.generator import Generator
@@ -89,6 +90,7 @@ class Run:
         self._pulse = Pulse(wanted.rate, drill.load.terminals, self._keeper.note)
         self._endpoints = directory.endpoints(ground.topology)
         self._sites = directory.sites(ground.topology)
+        self._paths = directory.paths(ground.topology)
         self._rounds = itertools.count(1)
         self._outcome = Outcome()
 
@@ -133,7 +135,7 @@ class Run:
             run=self.folder.name,
             endpoints=self._endpoints,
             sites=self._sites,
-            paths=directory.paths(self._ground.topology),
+            paths=self._paths,
             history=str(self.folder / "history-load.ndjson"),
             rate=self._wanted.rate,
             terminals=drill.load.terminals,
@@ -146,10 +148,7 @@ class Run:
             f"load: {plan.rate:.0f} a second from {plan.terminals} terminals, seed {plan.seed}"
         )
 
-        def on_host(command: list[str]) -> list[str]:
-            return terminals_command(self._ground.launcher, command)
-
-        with Generator(plan, self.folder, self._progress, on_host) as generator:
+        with Generator(plan, self.folder, self._progress, self._on_host) as generator:
             means = Means(
                 scene=scene,
                 lookout=lookout,
@@ -166,13 +165,20 @@ class Run:
 
     def _ask_for_services(self, within_s: float, business_date: int) -> Survey:
         number = next(self._rounds)
-        return offered(
-            one_of_each(number, business_date),
-            self._endpoints,
-            self._sites,
-            self.folder / f"history-services-{number}.ndjson",
-            within_s,
+        history = self.folder / f"history-services-{number}.ndjson"
+        errand = Errand(
+            requests=one_of_each(number, business_date),
+            endpoints=self._endpoints,
+            history=str(history.resolve()),
+            within_s=within_s,
+            sites=self._sites,
+            paths=self._paths,
         )
+        return offered(errand, self._on_host)
+
+    def _on_host(self, command: list[str]) -> list[str]:
+        """The command that runs it where the terminals stand."""
+        return terminals_command(self._ground.launcher, command)
 
     def _progress(self, progress: Progress) -> None:
         self._pulse.hear(progress)
@@ -181,7 +187,7 @@ class Run:
     # --- after the load --------------------------------------------------------------------------
 
     def _gather(self, cluster: Cluster) -> None:
-        asked = resolve(self.folder, self._endpoints, self._sites, self._wanted.seed)
+        asked = resolve(self.folder, self._endpoints, self._sites, self._paths, self._wanted.seed)
         if asked:
             self._keeper.note("asked again after the load", f"{asked} unheard results")
         try:

@@ -1,26 +1,31 @@
-"""One settlement of each of the seven services, asked at the counter: what is still offered?"""
+"""One settlement of each of the seven services, asked where the terminals stand: what is still
+offered there?"""
 
 from __future__ import annotations
 
-import asyncio
-import random
-import time
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
+from deploy.lab.ground import PROJECT
 from loadtest import history_file
-from loadtest.asking import Asking, Surroundings
-from loadtest.compass import Compass
+from loadtest.drill.lookout import DrillFailed
+from loadtest.drill.survey import Errand
 from loadtest.history import Heard, Result
-from loadtest.history_file import Recorder
 from loadtest.request import Dcc, Request, Service, Type
-from loadtest.shell_asyncio import Line as Wire
-from loadtest.terminal import Manner
 
 HISTORIES: Final = "history-services-*.ndjson"
 """A history for each time that all services were asked for, in the evidence folder."""
+
+_SPARE_S: Final = 5.0
+"""How long the survey's program may take beside the asking: it starts on a busy machine."""
+
+_LAST_WORDS: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,28 +69,36 @@ def one_of_each(round_: int, business_date: int) -> tuple[Request, ...]:
     )
 
 
-def offered(
-    requests: tuple[Request, ...],
-    endpoints: tuple[str, ...],
-    sites: Mapping[str, str],
-    history: Path,
-    within_s: float,
-) -> Survey:
-    """Ask for all of them at once, each at a terminal of its own, and write their history.
+def offered(errand: Errand, on_host: Callable[[list[str]], list[str]]) -> Survey:
+    """Have `errand` done by a program of its own; `on_host` gives the command that runs it where
+    the terminals stand.
 
-    Offered is what was approved within `within_s`; of the others it tells what was heard instead.
+    Offered is what was approved in time; of the others it tells what was heard instead. A program
+    that does not come to its end is killed: then only what it wrote down counts. Raises
+    `DrillFailed` where it could not ask.
     """
-    with Recorder(history) as recorder:
-        around = Surroundings(
-            lambda: time.monotonic() * 1000.0, random.Random(history.name).random, recorder.write
+    history = Path(errand.history)
+    argument = msgspec.json.encode(errand).decode()
+    command = on_host([sys.executable, "-m", "loadtest.drill.survey", argument])
+    try:
+        ended = subprocess.run(
+            command,
+            cwd=PROJECT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=errand.within_s + _SPARE_S,
+            check=False,
+            start_new_session=True,  # Ctrl-C is for us, who then kill it
         )
-        askings = asyncio.run(_ask(requests, endpoints, sites, around, within_s))
-    approved = [_approved(asking.last) for asking in askings]
-    pairs = list(zip(askings, approved, strict=True))
-    return Survey(
-        tuple(Service(asking.request.service).name for asking, good in pairs if good),
-        tuple(f"{each.request.label}: {_heard(each.last)}" for each, good in pairs if not good),
-    )
+    except subprocess.TimeoutExpired as problem:
+        if not history.exists():
+            raise DrillFailed("the survey of the services did not begin in time") from problem
+    else:
+        if ended.returncode != 0:
+            words = ended.stderr.decode(errors="replace")[-_LAST_WORDS:]
+            raise DrillFailed(f"the survey of the services ended with {ended.returncode}: {words}")
+    return _told(errand.requests, history)
 
 
 def fewest(folder: Path) -> int | None:
@@ -100,27 +113,14 @@ def fewest(folder: Path) -> int | None:
     return min(counts, default=None)
 
 
-async def _ask(
-    requests: tuple[Request, ...],
-    endpoints: tuple[str, ...],
-    sites: Mapping[str, str],
-    around: Surroundings,
-    within_s: float,
-) -> list[Asking]:
-    askings = [
-        Asking(
-            f"{request.terminal}/{request.stan}",
-            request,
-            intended_ms=around.clock(),
-            compass=Compass.fresh(endpoints, sites=sites),
-            manner=Manner(deadline_ms=within_s * 1000.0),
-            around=around,
-        )
-        for request in requests
-    ]
-    async with Wire(endpoints) as wire:
-        await asyncio.gather(*(wire.carry(asking, within_s * 1000.0) for asking in askings))
-    return askings
+def _told(requests: tuple[Request, ...], history: Path) -> Survey:
+    """What the history says of each request."""
+    last = {line.key: line for line in history_file.read([history]).heard}
+    heard = [(request, last.get(request.key)) for request in requests]
+    return Survey(
+        tuple(Service(request.service).name for request, line in heard if _approved(line)),
+        tuple(f"{each.label}: {_heard(line)}" for each, line in heard if not _approved(line)),
+    )
 
 
 def _approved(last: Heard | None) -> bool:
@@ -129,6 +129,6 @@ def _approved(last: Heard | None) -> bool:
 
 def _heard(last: Heard | None) -> str:
     if last is None:
-        return "was never sent"
+        return "nothing was heard"
     reason = last.reply.reason if last.reply is not None else last.detail
     return f"{last.result}" + (f" ({reason})" if reason else "")

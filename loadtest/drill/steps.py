@@ -39,8 +39,8 @@ class Await(msgspec.Struct, frozen=True, tag_field="do", tag="await", forbid_unk
     """Wait until the leader says all of this; what is absent is not asked for.
 
     `in_sync` and `standby_in_sync`: so many replicas of the active and of the standby site, all of
-    them there and close. `mode`: "in sync", "degraded", "one site". `active`: the active site.
-    Nothing at all asked for: that somebody leads. Fails after `within_s`.
+    them there and close. `mode`: "in sync", "degraded", "batches" or "one site". `active`: the
+    active site. Nothing at all asked for: that somebody leads. Fails after `within_s`.
     """
 
     in_sync: int | None = None

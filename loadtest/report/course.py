@@ -132,10 +132,15 @@ def modes(journal: Iterable[Entry], topology: Topology | None) -> tuple[Span, ..
     """How the two sites stood, as the leaders told it; nothing where there is one site only."""
     if topology is None or len(topology.sites) < 2:
         return ()
-    turns = [(0.0, "mode_in_sync")]
+    by_batches = any(
+        site.batch_every_ms for site in topology.sites if site.name != topology.active_site
+    )
+    turns = [(0.0, "mode_batches" if by_batches else "mode_in_sync")]
     for entry in journal:
         if entry.event == "alarm" and entry.detail.startswith(_DEGRADED):
             turns.append((entry.at_ms, "mode_degraded"))
+        elif entry.event == "batches":
+            turns.append((entry.at_ms, "mode_batches"))
         elif entry.event == "in-sync":
             turns.append((entry.at_ms, "mode_in_sync"))
     ends: list[float | None] = [at for at, _ in turns[1:]]

@@ -80,6 +80,7 @@ TABLE: Final[dict[str, Words]] = {
     "seconds": Words("seconds since the load began", "負荷開始からの経過秒"),
     "epoch": Words("epoch", "エポック"),
     "mode_in_sync": Words("both sites in sync", "両サイト同期"),
+    "mode_batches": Words("standby in batches", "待機系へ一括送信"),
     "mode_degraded": Words("degraded: one site only", "縮退運転（片サイト）"),
     "timeline_about": Words(
         "Latencies count from the moment at which a terminal meant to send, so waiting during an "

@@ -9,7 +9,6 @@ TCP, and show as answers that are late by 200 ms and more.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,12 +27,6 @@ HALVED_MS: Final = 2_000.0
 STUCK_MS: Final = 2_000.0
 """A path that owes an answer for so long is made anew while another one answers: TCP may wait many
 seconds before it tries a healed one again."""
-
-
-def over_each(address: str, paths: Iterable[str]) -> tuple[str, ...]:
-    """`host:port`, then the same port at each of the host's other IP addresses."""
-    port = address.rpartition(":")[2]
-    return (address, *(f"{path}:{port}" for path in paths))
 
 
 @dataclass(slots=True)

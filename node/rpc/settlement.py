@@ -14,10 +14,11 @@ from typing import Any, NoReturn, TypeVar
 
 import grpc
 import grpc.aio
+from google.protobuf.message import Message
 
-from node.engine import Engine, EngineError, OutcomeUnknown
+from node.engine import Engine, EngineError, NotLeader, OutcomeUnknown
 from node.ledger.commands import Command, Receipt
-from node.rpc import wire
+from node.rpc import relay, wire
 from node.rpc.errors import (
     Rejection,
     expired,
@@ -29,11 +30,13 @@ from node.rpc.errors import (
 )
 from node.rpc.observer import Observer
 from node.rpc.refuse import refuse
+from node.rpc.relay import NotPassedOn, Relay, Unanswered
 from node.rpc.stream import Conversation
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Reply = TypeVar("Reply")
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -42,13 +45,22 @@ class SettlementService:
     """Settle, SettleStream, Inquire, Close, Interim over one engine.
 
     `stream_requests` bounds how many requests of one stream are under way: beyond it the stream
-    is not read, and HTTP/2 flow control holds the sender.
+    is not read, and HTTP/2 flow control holds the sender. `relay` passes on what only the leader
+    can answer, where the caller wishes it; without one, callers are told who the leader is.
     """
 
-    def __init__(self, engine: Engine, observer: Observer, *, stream_requests: int = 1024) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        observer: Observer,
+        *,
+        relay: Relay | None = None,
+        stream_requests: int = 1024,
+    ) -> None:
         self._engine = engine
         self._submit = engine.submit
         self._observer = observer
+        self._relay = relay
         self._stream_requests = stream_requests
 
     async def settle(
@@ -61,7 +73,10 @@ class SettlementService:
         command = wire.settle_command(request)
         if not isinstance(command, Command):
             await self._refuse(context, of_fields(command))
-        receipt = await self._receipt(command, context)
+        try:
+            receipt = await self._receipt(command, context)
+        except NotLeader as error:
+            return await self._elsewhere(error, relay.SETTLE, request, context)
         self._observer.settled(command.service, receipt.outcome, perf_counter() - started)
         return wire.settle_reply(receipt)
 
@@ -77,7 +92,10 @@ class SettlementService:
         command = wire.close_command(request)
         if not isinstance(command, Command):
             await self._refuse(context, of_fields(command))
-        receipt = await self._receipt(command, context)
+        try:
+            receipt = await self._receipt(command, context)
+        except NotLeader as error:
+            return await self._elsewhere(error, relay.CLOSE, request, context)
         self._observer.settled(command.service, receipt.outcome, perf_counter() - started)
         return wire.close_reply(receipt)
 
@@ -91,7 +109,10 @@ class SettlementService:
         if problems:
             await self._refuse(context, of_fields(problems))
         reading = self._engine.inquire(request.idempotency_key)
-        return wire.inquire_reply(await self._read(reading, context))
+        try:
+            return wire.inquire_reply(await self._read(reading, context))
+        except NotLeader as error:
+            return await self._elsewhere(error, relay.INQUIRE, request, context)
 
     async def interim(
         self, request: wire.InterimRequest | None, context: Context
@@ -103,7 +124,10 @@ class SettlementService:
         if problems:
             await self._refuse(context, of_fields(problems))
         reading = self._engine.interim(request.terminal_id, request.service)
-        return wire.interim_reply(await self._read(reading, context))
+        try:
+            return wire.interim_reply(await self._read(reading, context))
+        except NotLeader as error:
+            return await self._elsewhere(error, relay.INTERIM, request, context)
 
     async def _receipt(self, command: Command, context: Context) -> Receipt:
         # grpc.aio cancels this coroutine when the deadline passes or the caller goes away, and so
@@ -114,6 +138,8 @@ class SettlementService:
             await self._refuse(context, expired())
         try:
             answer = await self._submit(command)
+        except NotLeader:
+            raise
         except EngineError as error:
             await self._refuse(context, of_engine(error))
         except asyncio.CancelledError:
@@ -131,11 +157,39 @@ class SettlementService:
     async def _read(self, reading: Awaitable[T], context: Context) -> T:
         try:
             return await reading
+        except NotLeader:
+            raise
         except EngineError as error:
             await self._refuse(context, of_engine(error))
         except Exception:
             _log.exception("reading failed in a way nobody foresaw")
             await self._refuse(context, unforeseen())
+
+    async def _elsewhere(
+        self,
+        error: NotLeader,
+        method: relay.Method[Reply],
+        request: Message,
+        context: Context,
+    ) -> Reply:
+        """The leader's own answer if the caller asks us to fetch it, else where the leader is."""
+        if self._relay is None or not error.leader_endpoint:
+            await self._refuse(context, of_engine(error))
+        if not relay.is_wished(context.invocation_metadata()):
+            await self._refuse(context, of_engine(error))
+        try:
+            return await self._relay.ask(
+                error.leader_endpoint,
+                method,
+                request.SerializeToString(),
+                context.time_remaining(),
+            )
+        except NotPassedOn:
+            await self._refuse(context, of_engine(error))
+        except Unanswered:
+            await self._refuse(context, relay.unanswered(self._relay.leads()))
+        except grpc.aio.AioRpcError as refused:
+            await relay.pass_back(context, refused)
 
     async def _refuse(self, context: Context, rejection: Rejection) -> NoReturn:
         self._observer.refused(rejection.reason)

@@ -42,15 +42,20 @@ def stream_problem(request_id: int, rejection: Rejection) -> pb.SettleStreamRepl
 
 def retry_after_ms(error: grpc.aio.AioRpcError) -> int:
     """How long a refused call was told to wait, in milliseconds; 0 where nothing was said."""
-    for key, value in error.trailing_metadata() or ():
-        if key != DETAILS_KEY or not isinstance(value, bytes):
-            continue
-        retry = error_details_pb2.RetryInfo()
-        with contextlib.suppress(DecodeError):
-            for detail in status_pb2.Status.FromString(value).details:
-                if detail.Unpack(retry):
-                    return int(retry.retry_delay.ToMilliseconds())
+    retry = error_details_pb2.RetryInfo()
+    with contextlib.suppress(DecodeError):
+        for detail in status_pb2.Status.FromString(details_of(error)).details:
+            if detail.Unpack(retry):
+                return int(retry.retry_delay.ToMilliseconds())
     return 0
+
+
+def details_of(error: grpc.aio.AioRpcError) -> bytes:
+    """The details with which a node has refused a call; empty where no node has."""
+    for key, value in error.trailing_metadata() or ():
+        if key == DETAILS_KEY and isinstance(value, bytes):
+            return value
+    return b""
 
 
 def status_details(rejection: Rejection) -> bytes:

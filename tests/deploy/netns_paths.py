@@ -13,10 +13,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 
+from coordinator.addresses import over_each
 from deploy.lab.netns.enter import enter
 from deploy.lab.netns.network import Network
 from node.core.messages import Ack
-from node.rpc.paths import over_each
 from node.rpc.replication import PeerLink, ReplicationService
 from node.rpc.server import build_server, listen
 from node.rpc.wire_replication import Hello

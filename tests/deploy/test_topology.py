@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 import coordinator.settings
 from coordinator.settings import Switching
@@ -77,8 +78,21 @@ def test_settings_of_a_coordinator_are_those_it_reads(tmp_path: Path) -> None:
     assert [node.node for node in read.nodes] == ["a1", "a2", "a3", "b1", "b2", "b3"]
     assert read.nodes[3].site == "b"
     assert read.nodes[3].terminals == "127.0.0.1:7111"
+    assert read.nodes[3].paths == ()
     with pytest.raises(KeyError):
         topology.load(topology.DEFAULT).coordinator_settings("cx")
+
+
+def test_a_coordinator_is_told_the_other_addresses_of_each_node() -> None:
+    loaded = topology.load(ONE_SITE)
+    (site,) = loaded.sites
+    wired = replace(site.nodes[0], paths=("198.18.1.11",))
+    nodes = (wired, *site.nodes[1:])
+    watched = replace(
+        loaded, sites=(replace(site, nodes=nodes),), coordinators=(topology.Coordinator("c", "a"),)
+    )
+    told = watched.coordinator_settings("c").nodes
+    assert [node.paths for node in told] == [("198.18.1.11",), *(() for _ in nodes[1:])]
 
 
 def test_settings_of_a_node_are_those_the_node_reads(tmp_path: Path) -> None:

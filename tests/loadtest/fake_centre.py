@@ -36,15 +36,18 @@ class FakeCentre:
     """One ledger, several doors. `leader` is the door that settles; None: nobody does.
 
     `drop_answers`: settle, but let so many answers get lost. `silent`: doors that never answer.
-    `hints`: whether a door that does not lead names the one that does.
+    `hints`: whether a door that does not lead names the one that does. `relays`: whether it settles
+    in the leader's name where the caller asks for that.
     """
 
     doors: int = 3
     leader: int | None = 0
     hints: bool = True
+    relays: bool = False
     drop_answers: int = 0
     silent: set[int] = field(default_factory=set)
     asked: list[tuple[int, str]] = field(default_factory=list)
+    relayed: list[tuple[int, str]] = field(default_factory=list)
     ledger: dict[str, pb.SettleReply] = field(default_factory=dict)
     contents: dict[str, bytes] = field(default_factory=dict)
     endpoints: tuple[str, ...] = ()
@@ -82,6 +85,10 @@ class FakeCentre:
             )
         if key in self.ledger and self.contents[key] != content:
             raise _advice(grpc.StatusCode.ALREADY_EXISTS, "key reused", retry_same_key=False)
+        return self.answer(key, content, token)
+
+    def answer(self, key: str, content: bytes, token: str = "") -> pb.SettleReply:
+        """What the leader says."""
         replayed = key in self.ledger
         if not replayed:
             self._keep(key, content, declined=token.endswith(DECLINE_ENDINGS))
@@ -135,8 +142,14 @@ class _Door(stubs.SettlementServicer):
     def _settle(
         self, key: str, content: bytes, context: grpc.ServicerContext, token: str = ""
     ) -> pb.SettleReply:
+        door = self._door
+        wish = ("kessai-relay", "1") in [tuple(each) for each in context.invocation_metadata()]
+        centre = self._centre
+        if wish and centre.relays and centre.leader is not None and door not in centre.silent:
+            centre.relayed.append((door, key))
+            return centre.answer(key, content, token)
         try:
-            return self._centre.settle(self._door, key, content, token)
+            return centre.settle(door, key, content, token)
         except Refusal as refusal:
             _fail(context, refusal)
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import json
 from dataclasses import replace
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from deploy.topology import find as find_topology
+from loadtest.comparing import publishing
 from loadtest.comparing.command import compare as command
 from loadtest.comparing.plan import QUICK, Plan, PlanError, Playing, System, chosen, comparable
 from loadtest.comparing.playing import NotPlayed, Played
@@ -237,6 +239,38 @@ def test_what_was_not_played_is_told_and_the_others_are(told: DrillReport) -> No
     said = shown(found)
     assert "not played: crash on legacy-2node: etcd did not start" in said
     assert "No verdict" in said
+
+
+def test_the_readme_gets_the_table_and_how_to_play_it_again(told: DrillReport) -> None:
+    plan = Plan((CRASH, LOSS), OLD, NEW)
+    found, _ = played(
+        told,
+        plan,
+        loss_before={"ruling": Ruling.FAIL, "lost": 5, "services": 1, "operator_steps": 3},
+        loss_after={"services": 7},
+    )
+    written = publishing.lines(found.comparison(), datetime.date(2026, 11, 23))
+    rows = [line for line in written if line.startswith("| ")]
+    assert len(rows) == 1 + 2 * 2
+    before, after = (rows[3].split(" | "), rows[4].split(" | "))
+    assert before[0].startswith("| The leader is killed (`loss`)<br>*Only after the renewal")
+    assert (before[1], before[2], before[4], before[7]) == ("before", "fail", "5", "1 of 7")
+    assert before[8] == "3 |"
+    assert (after[1], after[2], after[7]) == ("**after**", "pass", "7 of 7")
+    assert f"./{plan.whole_command}" in written
+    assert any("23 November 2026" in line for line in written)
+    document = f"head\n{publishing.MARKERS.begin}\nold\n{publishing.MARKERS.end}\ntail"
+    filled = publishing.MARKERS.fill(document, written)
+    assert "\nold\n" not in filled
+    assert filled.startswith("head")
+    assert filled.endswith("tail")
+
+
+def test_a_picture_is_taken_of_a_page(tmp_path: Path) -> None:
+    page_ = tmp_path / "page.html"
+    page_.write_text("<!doctype html><title>t</title><body>a page")
+    publishing.photograph(page_, tmp_path / "page.png")
+    assert (tmp_path / "page.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_an_interruption_leaves_what_was_played(told: DrillReport) -> None:

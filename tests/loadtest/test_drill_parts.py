@@ -27,7 +27,7 @@ from loadtest.drill.grounds import loopback, namespaces
 from loadtest.drill.steps import Steady, Step
 from loadtest.drill.verdict import Course, DrillVerdict, Ruling, judge
 from loadtest.faults import FullDisk, Kill, SlowDisk, Switch, SwitchDown, WrongClock
-from loadtest.history import Heard, History, Intent, Mark, Reply, Result, Stall, Unsent
+from loadtest.history import Heard, History, Intent, Mark, Reply, Result, Stall, Unsent, gathered
 from loadtest.measure import Figures, NothingMeasured, longest_gap, measure
 from loadtest.request import Dcc, Request, Service, Type
 from loadtest.slip import fault_slip, receipt
@@ -69,7 +69,7 @@ def test_the_catalogue_holds_the_drills_and_each_is_steady_first_and_last() -> N
         assert drill.needs <= ground.OFFERS, drill.name
     assert drills["two-crashes"].copies_min == 1
     assert drills["two-crashes-two-copies"].copies_min == 2
-    assert drills["leader-crash"].limits.longest_gap_ms == 1500
+    assert drills["leader-crash"].limits.longest_gap_ms == 2500
     assert drills["leader-pause"].limits.longest_gap_ms == 2000
     assert drills["handover"].limits.longest_wait_ms == 300
     assert drills["site-loss"].limits.longest_gap_ms == 5000
@@ -202,6 +202,13 @@ def test_an_answer_after_the_deadline_is_a_failed_request_that_was_resolved() ->
     assert (figures.failed, figures.unknown_at_end, figures.unserved) == (1, 0, 0)
     assert figures.unknown_resolved == {"same key: settled before": 1}
     assert figures.longest_wait_ms == 900
+
+
+def test_a_later_word_counts_wherever_it_was_read() -> None:
+    late, unheard = heard_at(0, 1_900, resolved="heard later"), heard_at(0, 1_500, Result.UNKNOWN)
+    told = gathered([late, unheard])
+    assert told.final()["T/0"] == late
+    assert gathered([unheard, late]).heard == told.heard
 
 
 def test_what_was_never_heard_or_sent_is_unserved() -> None:

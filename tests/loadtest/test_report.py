@@ -154,6 +154,12 @@ def test_the_mode_is_told_by_the_leaders_and_only_where_there_are_two_sites() ->
     kinds = [(span.from_s, span.kind) for span in course.modes(journal, TWO_SITES)]
     assert kinds == [(0.0, "mode_in_sync"), (10.0, "mode_degraded"), (30.0, "mode_in_sync")]
     assert course.modes(journal, topology.find("one-site-3node")) == ()
+    journal.append(entry(50.0, "a1", "batches", "site b is fed in batches from here on (X6)"))
+    kinds = [
+        (span.from_s, span.kind) for span in course.modes(journal, topology.find("legacy-2node"))
+    ]
+    assert kinds[0] == (0.0, "mode_batches")
+    assert kinds[-1] == (50.0, "mode_batches")
 
 
 # --- recovery -------------------------------------------------------------------------------------

@@ -98,6 +98,15 @@ async def test_a_silent_leader_is_left_for_its_successor(centre: FakeCentre) -> 
     assert heard.result is Result.OK
 
 
+async def test_C4_a_leader_that_is_not_reached_answers_by_way_of_another_node(
+    centre: FakeCentre,
+) -> None:
+    centre.silent, centre.relays = {0}, True
+    heard, _ = await settle(centre, sale())
+    assert (heard.result, heard.endpoint) == (Result.OK, centre.endpoints[1])
+    assert centre.relayed == [(1, sale().key)]
+
+
 async def test_a_field_at_fault_is_a_final_refusal_that_names_it(centre: FakeCentre) -> None:
     heard, _ = await settle(centre, sale(amount=-1))
     assert heard.result is Result.REFUSED

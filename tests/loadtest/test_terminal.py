@@ -113,8 +113,11 @@ def test_a_hint_to_a_node_that_just_stayed_silent_is_not_followed() -> None:
     play = Play()
     play.give(Begin())
     assert play.next_send(NoAnswer(silent=True), after_ms=500).endpoint == B
-    # B still believes in A, which is paused: ask C instead of losing another 500 ms at A.
-    assert play.next_send(NoAnswer(leader_endpoint=A)).endpoint == C
+    # B still believes in A, which is paused: B is to ask it, instead of losing another 500 ms at A.
+    assert play.give(NoAnswer(leader_endpoint=A)) == (Send(B, 3, 500, relay=True),)
+    # It does not relay, or A does not answer it either: ask C.
+    assert play.next_send(NoAnswer(leader_endpoint=A)) == Send(C, 4, 500)
+    assert play.next_send(NoAnswer(leader_endpoint=A)) == Send(C, 5, 500, relay=True)
     # Long enough after, A is given another chance.
     assert play.next_send(NoAnswer(leader_endpoint=A), after_ms=900).endpoint == A
 
@@ -264,6 +267,7 @@ def test_a_stranger_does_not_follow_a_hint_into_a_silent_site() -> None:
     play = Play(both_sites(first=2))
     assert play.give(Begin())[1] == Send(A2, 1, 500)
     assert play.next_send(NoAnswer(silent=True), after_ms=500).endpoint == B2
+    assert play.next_send(NoAnswer(leader_endpoint=A1)) == Send(B2, 3, 500, relay=True)
     assert play.next_send(NoAnswer(leader_endpoint=A1)).endpoint == B3
     assert play.next_send(NoAnswer(leader_endpoint=A1), after_ms=900).endpoint == A1
 
@@ -291,6 +295,94 @@ def test_with_both_sites_silent_every_address_is_tried_in_turn() -> None:
     play.give(Begin())
     asked = [play.next_send(NoAnswer(silent=True)).endpoint for _ in range(6)]
     assert asked == [B1, A2, B2, A3, B3, A1]
+
+
+# --- a leader that cannot be reached from here ---------------------------------------------------
+
+
+def relayed(compass: Compass | None = None) -> Play:
+    """A terminal whose leader, A1, was silent, and to which another node has relayed."""
+    play = Play(compass or both_sites(answered=A1), random=full)
+    play.give(Begin())
+    assert play.next_send(NoAnswer(silent=True), after_ms=500) == Send(B1, 2, 500)
+    assert play.give(NoAnswer(leader_endpoint=A1)) == (Send(B1, 3, 500, relay=True),)
+    assert play.give(Answered(), after_ms=10) == (Done(Ending.ANSWERED, 3, slipped=False),)
+    return play
+
+
+def later(play: Play, after_ms: float) -> Play:
+    """The same terminal's next request."""
+    again = Play(play.compass, play.random)
+    again.now_ms = play.now_ms + after_ms
+    return again
+
+
+@pytest.mark.parametrize("lost", [NoAnswer(silent=True), NoAnswer(cut=True)], ids=["silent", "cut"])
+def test_C4_who_names_a_leader_that_was_not_reached_is_asked_to_relay_at_once(
+    lost: NoAnswer,
+) -> None:
+    play = Play(both_sites(answered=A1), random=full)
+    play.give(Begin())
+    other = play.next_send(lost, after_ms=500).endpoint
+    assert play.give(NoAnswer(leader_endpoint=A1)) == (Send(other, 3, 500, relay=True),)
+
+
+def test_C4_a_leader_that_is_reached_is_asked_itself() -> None:
+    play = Play(both_sites(), random=full)
+    play.give(Begin())
+    assert play.give(NoAnswer(leader_endpoint=A2)) == (Send(A2, 2, 500),)
+
+
+def test_C4_what_was_relayed_in_vain_goes_on_elsewhere_and_first_without_the_wish() -> None:
+    play = Play(both_sites(answered=A1))
+    play.give(Begin())
+    play.next_send(NoAnswer(silent=True), after_ms=500)
+    assert play.give(NoAnswer(leader_endpoint=A1)) == (Send(B1, 3, 500, relay=True),)
+    assert play.next_send(NoAnswer(), after_ms=400) == Send(B2, 4, 500)
+
+
+def test_C4_a_node_that_has_come_to_lead_while_it_relayed_is_asked_itself() -> None:
+    play = Play(both_sites(answered=A1), random=full)
+    play.give(Begin())
+    play.next_send(NoAnswer(silent=True), after_ms=500)
+    play.give(NoAnswer(leader_endpoint=A1))
+    assert play.give(NoAnswer(leader_endpoint=B1)) == (Send(B1, 4, 500),)
+
+
+def test_C4_where_relaying_has_worked_it_is_asked_for_first() -> None:
+    play = relayed()
+    for after_ms in (0, 1_500, 1_490):
+        play = later(play, after_ms)
+        assert play.give(Begin())[1] == Send(B1, 1, 500, relay=True)
+        play.give(Answered())
+
+
+def test_C4_after_a_while_the_leader_itself_is_tried_again() -> None:
+    healed = later(relayed(), MANNER.relayed_ms)
+    assert healed.give(Begin())[1] == Send(B1, 1, 500)
+    assert healed.give(NoAnswer(leader_endpoint=A1)) == (Send(A1, 2, 500),)
+    healed.give(Answered())
+    assert later(healed, 0).give(Begin())[1] == Send(A1, 1, 500)
+
+
+def test_C4_a_leader_that_is_still_not_reached_is_relayed_to_again() -> None:
+    still = later(relayed(), MANNER.relayed_ms)
+    still.give(Begin())
+    still.give(NoAnswer(leader_endpoint=A1))
+    other = still.next_send(NoAnswer(silent=True), after_ms=500)
+    assert SITES[other.endpoint] == "b"
+    (send,) = still.give(NoAnswer(leader_endpoint=A1))
+    assert send == Send(other.endpoint, 4, 500, relay=True)
+    still.give(Answered())
+    assert later(still, 2_990).give(Begin())[1] == Send(other.endpoint, 1, 500, relay=True)
+
+
+def test_C4_a_new_leader_ends_the_relaying() -> None:
+    play = later(relayed(), 100)
+    play.give(Begin())
+    assert play.give(NoAnswer(leader_endpoint=B2)) == (Send(B2, 2, 500),)
+    play.give(Answered())
+    assert later(play, 0).give(Begin())[1] == Send(B2, 1, 500)
 
 
 # --- several paths to a node ----------------------------------------------------------------------
@@ -340,6 +432,16 @@ def test_two_attempts_that_miss_one_path_at_the_same_time_count_once() -> None:
     compass.was_missed(A1, A1)
     compass.was_missed(A1, A1)
     assert compass.address(A1) == A1_SECOND
+
+
+def test_C4_several_paths_are_tried_before_another_node_is_asked_to_relay() -> None:
+    play = Play(with_paths(), random=full)
+    play.give(Begin())
+    play.next_send(NoAnswer(cut=True))
+    assert play.give(NoAnswer(leader_endpoint=A1)) == (Send(A1, 3, 500, A1_SECOND),)
+    other = play.next_send(NoAnswer(cut=True)).endpoint
+    assert other != A1
+    assert play.give(NoAnswer(leader_endpoint=A1)) == (Send(other, 5, 500, relay=True),)
 
 
 def test_a_node_that_is_silent_over_two_paths_is_doubted_with_its_site() -> None:

@@ -57,3 +57,10 @@ RULES: Final[Mapping[str, str]] = {
     "C3": "a stamp stood still because the clock was behind the last one",
 }
 """Rule -> the sign of it, in words."""
+
+UNSIGNED: Final[Mapping[str, str]] = {
+    "T10": "a leader that is quiet because it hears nobody looks like one whose words are lost",
+    "X6": "no day has a standby that is fed in batches",
+    "C4": "the nodes' fronts relay nothing here: they name the leader",
+}
+"""Rules without a sign -> why the simulator does not show them."""

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from coordinator.records import Reach
+from coordinator.settings import Watched
 from coordinator.sites.line import GrpcLine
 from coordinator.sites.moving import ask_to_hand_over
 from coordinator.sites.probe import PROBE_KEY, Probe
@@ -35,7 +36,7 @@ def ignore(_: Answer) -> None:
 
 async def answer_of(endpoint: str) -> Answer:
     """One probe's answer."""
-    probe = Probe(GrpcLine(endpoint), DEADLINE_MS, ignore)
+    probe = Probe([GrpcLine(endpoint)], DEADLINE_MS, ignore)
     try:
         return await probe.ask()
     finally:
@@ -89,8 +90,26 @@ async def test_a_node_that_takes_connections_and_says_nothing_is_silent(node: No
         assert await answer_of(relay.endpoint) == Answer(Reach.SILENT, "no answer in time")
 
 
+async def test_a_node_whose_main_address_is_lost_is_asked_at_another_one(node: Node) -> None:
+    port = node.endpoint.rpartition(":")[2]
+    lost = f"127.0.0.9:{port}"
+    watched = Watched("a1", "a", lost, lost, ("127.0.0.1",))
+    lines = [GrpcLine(each) for each in watched.over_each(watched.terminals)]
+    probe = Probe(lines, DEADLINE_MS, ignore)
+    assert await probe.ask() == Answer(Reach.SERVES)
+    node.mood = "NOT_LEADER"
+    assert await probe.ask() == Answer(Reach.ANSWERS, "NOT_LEADER")
+    await node.stop()
+    assert (await probe.ask()).reach is Reach.SILENT
+    await probe.close()
+    came = await ask_to_hand_over(
+        GrpcLine, watched.over_each(lost), watched.over_each(lost), DEADLINE_MS
+    )
+    assert came == "it could not be asked: nobody answers there either"
+
+
 async def test_one_probe_sees_a_node_go_and_come_back(node: Node) -> None:
-    probe = Probe(GrpcLine(node.endpoint), DEADLINE_MS, ignore)
+    probe = Probe([GrpcLine(node.endpoint)], DEADLINE_MS, ignore)
     assert (await probe.ask()).reach is Reach.SERVES
     await node.stop()
     assert (await probe.ask()).reach is Reach.SILENT
@@ -102,7 +121,7 @@ async def test_one_probe_sees_a_node_go_and_come_back(node: Node) -> None:
 async def test_a_connection_that_swallows_everything_is_left_for_a_new_one(node: Node) -> None:
     async with Relay(node.endpoint) as relay:
         line = GrpcLine(relay.endpoint)
-        probe = Probe(line, 100, ignore)
+        probe = Probe([line], 100, ignore)
         assert (await probe.ask()).reach is Reach.SERVES
         relay.swallow_answers()
         former = line._channel
@@ -115,7 +134,7 @@ async def test_a_connection_that_swallows_everything_is_left_for_a_new_one(node:
 
 async def test_an_answer_that_comes_late_is_still_heard(node: Node) -> None:
     heard: asyncio.Queue[Answer] = asyncio.Queue()
-    probe = Probe(GrpcLine(node.endpoint), DEADLINE_MS, heard.put_nowait)
+    probe = Probe([GrpcLine(node.endpoint)], DEADLINE_MS, heard.put_nowait)
     assert (await probe.ask()).reach is Reach.SERVES
     node.mood = "hangs"
     assert (await probe.ask()).reach is Reach.STALLS
@@ -127,7 +146,7 @@ async def test_an_answer_that_comes_late_is_still_heard(node: Node) -> None:
 
 async def test_an_answer_older_than_another_is_not_heard(node: Node) -> None:
     heard: asyncio.Queue[Answer] = asyncio.Queue()
-    probe = Probe(GrpcLine(node.endpoint), DEADLINE_MS, heard.put_nowait)
+    probe = Probe([GrpcLine(node.endpoint)], DEADLINE_MS, heard.put_nowait)
     node.mood = "hangs"
     assert (await probe.ask()).reach is Reach.STALLS
     node.mood = "NOT_LEADER"
@@ -144,24 +163,26 @@ async def test_an_answer_older_than_another_is_not_heard(node: Node) -> None:
 
 async def test_a_leader_that_is_well_inside_is_asked_to_hand_over(node: Node) -> None:
     nobody = f"127.0.0.1:{NOBODY}"
-    came = await ask_to_hand_over(GrpcLine, nobody, node.endpoint, DEADLINE_MS)
+    came = await ask_to_hand_over(GrpcLine, [nobody], [node.endpoint], DEADLINE_MS)
     assert came == "it was asked and hands over to a2"
     assert node.handovers == 1
 
 
 async def test_a_leader_that_terminals_reach_after_all_is_left_alone(node: Node) -> None:
-    came = await ask_to_hand_over(GrpcLine, node.endpoint, node.endpoint, DEADLINE_MS)
+    came = await ask_to_hand_over(GrpcLine, [node.endpoint], [node.endpoint], DEADLINE_MS)
     assert came == "it was not asked: terminals reach it after all"
     assert node.handovers == 0
 
 
 async def test_a_leader_that_operators_do_not_reach_either_cannot_be_asked(node: Node) -> None:
     await node.stop()
-    came = await ask_to_hand_over(GrpcLine, node.endpoint, f"127.0.0.1:{NOBODY}", DEADLINE_MS)
+    nobody = f"127.0.0.1:{NOBODY}"
+    came = await ask_to_hand_over(GrpcLine, [node.endpoint], [nobody], DEADLINE_MS)
     assert came == "it could not be asked: nobody answers there either"
 
 
 async def test_a_handover_that_is_refused_is_told_with_the_reason(node: Node) -> None:
     node.refuses = "no replica of its site is in sync"
-    came = await ask_to_hand_over(GrpcLine, f"127.0.0.1:{NOBODY}", node.endpoint, DEADLINE_MS)
+    nobody = f"127.0.0.1:{NOBODY}"
+    came = await ask_to_hand_over(GrpcLine, [nobody], [node.endpoint], DEADLINE_MS)
     assert came == "it was asked and does not hand over: no replica of its site is in sync"

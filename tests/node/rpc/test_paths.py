@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from node.rpc.paths import BUSY_MS, HALVED_MS, IDLE_MS, LEAVE_MS, STUCK_MS, Paths, over_each
+from coordinator.addresses import over_each
+from node.rpc.paths import BUSY_MS, HALVED_MS, IDLE_MS, LEAVE_MS, STUCK_MS, Paths
 
 STEP_MS = 10.0
 
