@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,10 @@ class Markers:
         if not (begin and end):
             raise ValueError(f"the document lacks the lines {self.begin} and {self.end}")
         return "\n".join((f"{head}{self.begin}", *lines, f"{self.end}{tail}"))
+
+    def update(self, path: Path, lines: Sequence[str]) -> None:
+        """Write these lines into the document at `path`. Raises `OSError`, `ValueError`."""
+        path.write_text(self.fill(path.read_text(encoding="utf-8"), lines), encoding="utf-8")
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

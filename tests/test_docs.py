@@ -55,11 +55,11 @@ def test_every_test_named_exists() -> None:
 
 def test_every_rule_has_its_row_and_every_row_its_rule() -> None:
     text = PROTOCOL.read_text()
-    stated = set(re.findall(r"^- \*\*([A-Z]\d)\b", text, re.MULTILINE))
+    stated = set(re.findall(r"^- \*\*([A-Z]\d+)\b", text, re.MULTILINE))
     listed = {rule.split()[0] for rule, _, _ in rules(text)}
     assert len(stated) > 40
     assert stated - listed == set()
-    assert {rule for rule in listed if re.fullmatch(r"[A-Z]\d", rule)} - stated == set()
+    assert {rule for rule in listed if re.fullmatch(r"[A-Z]\d+", rule)} - stated == set()
 
 
 @pytest.mark.parametrize("rule", [r for r in rules(PROTOCOL.read_text()) if "(!)" in r[0]])

@@ -143,10 +143,6 @@ class Ground:
         """SIGTERM a node and wait for its end; SIGKILL after `grace_s`."""
         self._nodes.stop(name, grace_s)
 
-    def kill_node(self, name: str) -> None:
-        """SIGKILL a node. Raises `ClusterError` if it was not running."""
-        self._nodes.kill(name)
-
     def pause_node(self, name: str) -> None:
         """SIGSTOP a node. Raises `ClusterError` if it was not running."""
         self._nodes.pause(name)
@@ -188,10 +184,6 @@ class Ground:
             timeout_s,
             lambda: all(etcd_member.healthy(each) for each in self.topology.etcd_endpoints),
         )
-
-    def kill_etcd(self, name: str) -> None:
-        """SIGKILL an etcd member. Raises `ClusterError` if it was not running."""
-        self._etcd.kill(name)
 
     def pause_etcd(self, name: str) -> None:
         """SIGSTOP an etcd member. Raises `ClusterError` if it was not running."""

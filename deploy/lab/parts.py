@@ -72,10 +72,6 @@ class Parts:
         """SIGTERM, and SIGKILL after `grace_s`."""
         self.one(name).stop(grace_s)
 
-    def kill(self, name: str) -> None:
-        """SIGKILL. Raises `ClusterError` if it was not running."""
-        _must(self.one(name).kill(), name)
-
     def pause(self, name: str) -> None:
         """SIGSTOP. Raises `ClusterError` if it was not running."""
         _must(self.one(name).signal(signal.SIGSTOP), name)

@@ -25,7 +25,6 @@ from loadtest.report.comparison import Comparison
 
 README: Final = PROJECT / "README.md"
 PICTURE: Final = PROJECT / "docs" / "before-and-after.png"
-_INTERRUPTED: Final = 130
 
 
 @click.command(cls=Playing)
@@ -35,7 +34,11 @@ _INTERRUPTED: Final = 130
 )
 @click.option("--repeat", default=1, show_default=True, type=click.IntRange(1, 100))
 @click.option("--seed", default=1, show_default=True, help="The same seed asks the same.")
-@click.option("--rate", type=float, help="Slots a second; else each drill's own.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Slots a second; else each drill's own.",
+)
 @click.option("--before", default="legacy-2node", show_default=True, metavar="TOPOLOGY")
 @click.option("--after", default="renewed-3node", show_default=True, metavar="TOPOLOGY")
 @click.option(
@@ -66,8 +69,8 @@ def compare(
     compared. Interrupted, it heals, stops, and still writes what was played until then.
 
     Exit status 0: everything was played and judged on both, and AFTER passed (what BEFORE fails is
-    a finding); 1: AFTER failed something; 2: something is inconclusive, or could not be played; 3:
-    nothing was played; 130: it was interrupted.
+    a finding); 1: AFTER failed something; 2: something is inconclusive, or was not played; 3: it
+    could not begin (a wrong command line, not possible here); 130: it was interrupted.
     """
     plan = _plan(quick, names, before, after, seed, repeat, rate)
     go_to(next(plan.playings()).drill, click.echo)
@@ -83,18 +86,17 @@ def compare(
         if write and not played.interrupted:
             _publish(comparison, out)
     if played.interrupted:
-        click.echo("interrupted; healed and stopped", err=True)
-        sys.exit(_INTERRUPTED)
+        raise KeyboardInterrupt
     sys.exit(exit_status(comparison))
 
 
 def _publish(comparison: Comparison, made: Path) -> None:
     """Into the documents of this copy of the project."""
     today = datetime.datetime.now().astimezone().date()
-    filled = publishing.MARKERS.fill(
-        README.read_text(encoding="utf-8"), publishing.lines(comparison, today)
-    )
-    README.write_text(filled, encoding="utf-8")
+    try:
+        publishing.MARKERS.update(README, publishing.lines(comparison, today))
+    except (OSError, ValueError) as problem:
+        raise click.ClickException(f"{README}: {problem}") from problem
     click.echo(f"{README}: the table is brought up to date")
     try:
         publishing.photograph(made, PICTURE)

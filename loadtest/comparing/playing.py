@@ -62,7 +62,7 @@ class Real:
             return build(dossier.read(played.folder), evidence.altered(played.folder))
         except click.ClickException as problem:
             raise NotPlayed(problem.format_message()) from problem
-        except (CannotBeDone, GeneratorFailed, EvidenceError) as problem:
+        except (CannotBeDone, GeneratorFailed, EvidenceError, OSError) as problem:
             raise NotPlayed(str(problem)) from problem
 
 

@@ -16,8 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from loadtest.drill.verdict import SERVICES
-from loadtest.report.cells import count, gap_ended, seconds
+from loadtest.report.cells import count, gap, services, verdict
 from loadtest.report.comparison import Cell, Comparison, Line
 from loadtest.report.words import word
 from loadtest.tables import Markers, markdown
@@ -57,6 +56,7 @@ def lines(comparison: Comparison, played: datetime.date) -> list[str]:
         "",
         *markdown(_HEADS, rows),
         "",
+        *(f"Not played: {name} ({why}).\n" for name, why in renewal.unplayed),
         f"Played on {played:%d %B %Y}; nodes, etcd and terminals all on {machine()}. Again:",
         "",
         "```sh",
@@ -68,7 +68,10 @@ def lines(comparison: Comparison, played: datetime.date) -> list[str]:
 
 def machine() -> str:
     """The machine this runs on, in words."""
-    system = platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
+    try:
+        system = platform.freedesktop_os_release()["PRETTY_NAME"]
+    except (OSError, KeyError):
+        system = platform.system()
     cores = len(os.sched_getaffinity(0))
     return f"a machine with {cores} processor core{'s' * (cores != 1)} ({system})"
 
@@ -110,14 +113,12 @@ def _cell(cell: Cell | None) -> tuple[str, ...]:
     if cell is None or cell.absent:
         said = word("not_played").en if cell is None else word("beside_no_equipment").en
         return said, *[""] * 6
-    ended = gap_ended(cell)
-    passed = f" {cell.passed} of {len(cell.reports)}" if len(cell.reports) > 1 else ""
     return (
-        word(cell.ruling.value).en.lower() + passed,
-        seconds(cell.gap_ms) + (f", {ended.en}" if ended else ""),
+        verdict(cell).lower(),
+        gap(cell),
         count(cell.lost),
         count(cell.doubled),
         count(cell.unknown),
-        "–" if cell.services is None else f"{cell.services} of {SERVICES}",
+        services(cell),
         f"{cell.operator_steps}",
     )

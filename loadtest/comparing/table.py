@@ -9,8 +9,8 @@ from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
-from loadtest.drill.verdict import SERVICES, Ruling
-from loadtest.report.cells import count, gap_ended, seconds
+from loadtest.drill.verdict import Ruling
+from loadtest.report.cells import count, gap, services, verdict
 from loadtest.report.comparison import Cell, Comparison, Renewal
 from loadtest.report.words import Words, filled, word
 
@@ -98,18 +98,13 @@ def _told(cell: Cell | None) -> tuple[str, ...]:
         return (f"[yellow]{word('not_played').en}[/]", *[""] * (len(_COLUMNS) - 1))
     if cell.absent:
         return ("[dim]–[/]", *[""] * (len(_COLUMNS) - 1))
-    ended = gap_ended(cell)
-    gap = seconds(cell.gap_ms) + (f", {ended.en}" if ended else "")
-    verdict = word(cell.ruling.value).en
-    if len(cell.reports) > 1:
-        verdict += f" {cell.passed} of {len(cell.reports)}"
     return (
-        f"[{_COLOURS[cell.ruling]}]{verdict}[/]",
-        gap,
+        f"[{_COLOURS[cell.ruling]}]{verdict(cell)}[/]",
+        gap(cell),
         _bad(cell.lost),
         _bad(cell.doubled),
         _bad(cell.unknown),
-        "–" if cell.services is None else f"{cell.services} of {SERVICES}",
+        services(cell),
         f"{cell.operator_steps}",
     )
 

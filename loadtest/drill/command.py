@@ -24,7 +24,7 @@ from loadtest.drill.runner import Played, Run, Wanted
 from loadtest.drill.screen import Screen
 from loadtest.drill.show import show, show_repeats
 from loadtest.drill.template import template
-from loadtest.drill.verdict import Ruling
+from loadtest.drill.verdict import Ruling, worst
 from loadtest.generator import GeneratorFailed
 from loadtest.interrupting import both_interrupt
 
@@ -203,7 +203,7 @@ def run(
             show(console, played[-1])
     if repeat > 1:
         show_repeats(console, played)
-    ruling = document.worst([each.verdict.ruling for each in played])
+    ruling = worst([each.verdict.ruling for each in played])
     if as_json:
         click.echo(document.of_played(wanted, played, ruling))
     sys.exit(_EXIT[ruling])

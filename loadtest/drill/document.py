@@ -51,12 +51,6 @@ def of_played(drill: Drill, played: Sequence[Played], ruling: Ruling) -> str:
     )
 
 
-def worst(rulings: Sequence[Ruling]) -> Ruling:
-    """Of several: one that failed counts most, then one that could not be judged."""
-    order = (Ruling.FAIL, Ruling.INCONCLUSIVE, Ruling.PASS)
-    return min(rulings, key=order.index)
-
-
 def _of_run(played: Played) -> dict[str, Any]:
     verdict = played.verdict
     return {

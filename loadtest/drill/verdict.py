@@ -7,6 +7,7 @@ drill could not be played, or a checker has no answer.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +25,12 @@ class Ruling(enum.StrEnum):
     PASS = "pass"
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
+
+
+def worst(rulings: Iterable[Ruling]) -> Ruling:
+    """Of several: one that failed counts most, then one that could not be judged; PASS of none."""
+    found = set(rulings)
+    return next((each for each in (Ruling.FAIL, Ruling.INCONCLUSIVE) if each in found), Ruling.PASS)
 
 
 @dataclass(frozen=True, slots=True)

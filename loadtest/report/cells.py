@@ -6,7 +6,7 @@ from typing import Final
 
 from loadtest.report.comparison import Cell, Spread
 from loadtest.report.model import Ending
-from loadtest.report.words import Words, word
+from loadtest.report.words import Words, filled, word
 
 OUTAGE_MS: Final = 1_000.0
 """What ended a shorter time without settlement is not worth a word."""
@@ -17,6 +17,23 @@ def gap_ended(cell: Cell) -> Words | None:
     if cell.gap_ms is None or cell.gap_ms.most < OUTAGE_MS or cell.gap_ended is Ending.ITSELF:
         return None
     return word(f"ended_{cell.gap_ended}")
+
+
+def verdict(cell: Cell) -> str:
+    """In English; of repeats, how many passed."""
+    several = f" {cell.passed} of {len(cell.reports)}" if len(cell.reports) > 1 else ""
+    return word(cell.ruling.value).en + several
+
+
+def gap(cell: Cell) -> str:
+    """The longest time without settlement, and by what it ended, in English."""
+    ended = gap_ended(cell)
+    return seconds(cell.gap_ms) + (f", {ended.en}" if ended else "")
+
+
+def services(cell: Cell) -> str:
+    """How many of the seven were offered; a dash where nobody asked."""
+    return "–" if cell.services is None else filled("of_seven", cell.services).en
 
 
 def seconds(value: float | Spread | None) -> str:

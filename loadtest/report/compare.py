@@ -7,12 +7,11 @@ from dataclasses import replace
 from statistics import median
 from typing import Final
 
-from loadtest.drill.verdict import Ruling
+from loadtest.drill.verdict import Ruling, worst
 from loadtest.report.comparison import Beside, Cell, Comparison, Line, Renewal, Spread
 from loadtest.report.model import DrillReport, Ending
 from loadtest.report.words import Words
 
-_WORST_FIRST: Final = (Ruling.FAIL, Ruling.INCONCLUSIVE, Ruling.PASS)
 _HARDEST_FIRST: Final = (Ending.NEVER, Ending.REPAIR, Ending.OPERATORS, Ending.ITSELF)
 
 
@@ -65,13 +64,12 @@ def _line(reports: Sequence[DrillReport], columns: Sequence[str]) -> Line:
 def _cell(reports: Sequence[DrillReport]) -> Cell | None:
     if not reports:
         return None
-    rulings = {report.ruling for report in reports}
     outcomes = [report.outcome for report in reports]
     services = [outcome.services for outcome in outcomes if outcome.services is not None]
     endings = {outcome.gap_ended for outcome in outcomes}
     return Cell(
         reports=tuple(reports),
-        ruling=next(each for each in _WORST_FIRST if each in rulings),
+        ruling=worst(report.ruling for report in reports),
         passed=sum(report.ruling is Ruling.PASS for report in reports),
         gap_ms=_spread([outcome.gap_ms for outcome in outcomes]),
         wait_ms=_spread([outcome.wait_ms for outcome in outcomes]),

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, get_args
 
 from deploy.topology import Topology
 from loadtest.drill.duty import OPERATOR
 from loadtest.evidence import Event
-from loadtest.faults import SITE
+from loadtest.faults import NEEDS_NETWORK, SITE, MachineFault
 from loadtest.measure import Figures
 from loadtest.report.dossier import Entry
 from loadtest.report.model import Ending, Reign, Span
 
-_NETWORK: Final = frozenset({"cut", "isolate", "cutoff", "switchdown", "portdown", "lossy", "slow"})
-_MACHINES: Final = frozenset({"slowdisk", "fulldisk", "failingdisk", "wrongclock"})
+_NETWORK: Final = frozenset(kind.__name__.lower() for kind in NEEDS_NETWORK)
+_MACHINES: Final = frozenset(kind.__name__.lower() for kind in get_args(MachineFault))
 LASTING: Final = frozenset({"kill", "pause", "stop", "losedisk"}) | _NETWORK | _MACHINES
 DONE: Final = LASTING | {"handover", "switch"}
 """The runner's words for what is done to a cluster, as `Scene` writes them."""

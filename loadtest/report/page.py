@@ -11,7 +11,7 @@ import msgspec
 from markupsafe import Markup, escape
 
 from loadtest.checkers.finding import Verdict
-from loadtest.drill.verdict import Ruling
+from loadtest.drill.verdict import Ruling, worst
 from loadtest.report import cells
 from loadtest.report.compare import topology_of
 from loadtest.report.comparison import Comparison
@@ -42,7 +42,7 @@ def html(comparison: Comparison) -> str:
             comparison=comparison,
             reports=comparison.reports,
             passed=counts[Ruling.PASS],
-            worst=_worst(judged),
+            worst=worst(judged),
             both_grounds=_grounds(comparison),
             most_ms=max(spreads, default=0.0),
             shown=_SHOWN,
@@ -82,10 +82,6 @@ def _grounds(comparison: Comparison) -> list[Grounds]:
     found = {topology_of(report): report.grounds for report in reversed(comparison.reports)}
     both = [found.get(column) for column in comparison.columns]
     return [grounds for grounds in both if grounds is not None]
-
-
-def _worst(counts: Counter[Ruling]) -> Ruling:
-    return next((each for each in (Ruling.FAIL, Ruling.INCONCLUSIVE) if counts[each]), Ruling.PASS)
 
 
 def _environment() -> jinja2.Environment:

@@ -124,8 +124,7 @@ def planted(
             click.echo(line)
     if write:
         try:
-            document = matrix.MARKERS.fill(_DOCUMENT.read_text(), matrix.markdown(rows))
+            matrix.MARKERS.update(_DOCUMENT, matrix.markdown(rows))
         except (OSError, ValueError) as problem:
             raise click.UsageError(f"{_DOCUMENT}: {problem}") from problem
-        _DOCUMENT.write_text(document)
     return 0 if all(row.invariant for row in rows) else 1

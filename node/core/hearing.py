@@ -26,5 +26,4 @@ def is_deaf(leader: Leader, now: float) -> bool:
 def must_be_quiet(leader: Leader, now: float) -> bool:
     """Must it send nothing, not even a heartbeat, just now?"""
     timings = leader.state.timings
-    suspicion_ms = timings.eviction_ms + 2 * timings.suspicion_ms + timings.etcd_deadline_ms  # T2
-    return is_deaf(leader, now) and now - leader.beat_at < _BREATH * suspicion_ms
+    return is_deaf(leader, now) and now - leader.beat_at < _BREATH * timings.lone_suspicion_ms(2.0)

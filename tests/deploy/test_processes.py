@@ -58,11 +58,11 @@ def test_nobody_else_may_start_or_stop_an_owned_cluster(cluster: Cluster) -> Non
 
 def test_kill_and_start_a_node(cluster: Cluster) -> None:
     before = cluster.pid("a2")
-    cluster.kill_node("a2")
+    cluster.kill(["a2"])
     assert cluster.pid("a2") is None
     assert cluster.statuses()["a2"] is None
-    with pytest.raises(ClusterError, match="a2 is not running"):
-        cluster.kill_node("a2")
+    with pytest.raises(ClusterError, match="not running: a2"):
+        cluster.kill(["a2"])
     cluster.start_node("a2")
     assert cluster.pid("a2") not in (None, before)
     assert cluster.statuses()["a2"] is not None
@@ -77,7 +77,7 @@ def test_pause_and_resume_a_node(cluster: Cluster) -> None:
 
 
 def test_kill_pause_and_start_etcd_members(cluster: Cluster) -> None:
-    cluster.kill_etcd("e1")
+    cluster.kill(["e1"])
     cluster.pause_etcd("e2")
     third = cluster.topology.etcd[2].client
     assert not etcd_member.healthy(third, timeout_s=3.0)
@@ -96,8 +96,8 @@ def test_start_again_starts_what_is_missing(cluster: Cluster) -> None:
 
 
 def test_an_unknown_name(cluster: Cluster) -> None:
-    with pytest.raises(ClusterError, match="no 'b9' here; expected one of a1, a2, a3"):
-        cluster.kill_node("b9")
+    with pytest.raises(ClusterError, match="no 'b9' here; expected one of "):
+        cluster.kill(["b9"])
 
 
 def test_a_node_that_does_not_start_shows_why_and_leaves_nothing(tmp_path: Path) -> None:

@@ -22,13 +22,12 @@ from loadtest.checkers.finding import ask_all
 from loadtest.checkers.panel import PANEL
 from loadtest.drill import command
 from loadtest.drill.catalogue import NEEDS, Kind, catalogue, load
-from loadtest.drill.document import worst
 from loadtest.drill.player import Doing
 from loadtest.drill.runner import Played, Teller, Wanted
 from loadtest.drill.screen import Screen, step_words
 from loadtest.drill.steps import KINDS, Hold, Steady, in_words, longest_s
 from loadtest.drill.template import template
-from loadtest.drill.verdict import DrillVerdict, Row, Ruling
+from loadtest.drill.verdict import DrillVerdict, Row, Ruling, worst
 from loadtest.faults import Kill
 from loadtest.generator import GeneratorFailed
 from loadtest.load_plan import Progress

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import click
 
+from deploy.lab.ground import PROJECT
 from deploy.lab.processes import HOME
 from loadtest.drill.planted import catalogue, matrix
 from loadtest.drill.planted.trial import Court, hold, trials
 from loadtest.drill.runner import Teller
 
 _ROOT: Final = HOME / "planted"
-DOCUMENT: Final = Path(__file__).resolve().parents[3] / "docs" / "evidence.md"
+DOCUMENT: Final = PROJECT / "docs" / "evidence.md"
 
 
 def planted(names: Sequence[str], *, seed: int, write: bool) -> int:
@@ -44,8 +44,7 @@ def planted(names: Sequence[str], *, seed: int, write: bool) -> int:
         try:
             played = f"Played on {datetime.date.today():%d %B %Y}, with seed {seed}."
             lines = (played, "", *matrix.markdown(rows))
-            document = matrix.MARKERS.fill(DOCUMENT.read_text(), lines)
+            matrix.MARKERS.update(DOCUMENT, lines)
         except (OSError, ValueError) as problem:
             raise click.UsageError(f"{DOCUMENT}: {problem}") from problem
-        DOCUMENT.write_text(document)
     return 0 if all(row.just for row in rows) else 1

@@ -9,7 +9,8 @@ from itertools import pairwise
 from coordinator.configuration import Configuration, ReplicaId
 from node.core import Timings
 from node.core.inputs import Applied, Loaded, Proposed, SwitchAsked
-from node.core.messages import Ack, Append, Fence, Mismatch, Suspect
+from node.core.leader import Leader
+from node.core.messages import Ack, Append, Entry, Fence, Mismatch, Suspect
 from node.core.outputs import Campaign, ChangeConfiguration, Output
 from tests.node.core.solo import A1, A2, B1, CONFIGURATION, Solo, chain, sent, until
 from tests.node.core.world import World, events, payloads
@@ -174,7 +175,8 @@ def test_X6_below_the_pruned_log_it_is_offered_a_snapshot_in_its_time() -> None:
     assert leader.peers["b1"].feed_state == "snapshot"
 
 
-def test_X6_entries_from_disk_end_where_the_batch_does() -> None:
+def far_behind() -> tuple[Solo, Leader, tuple[Entry, ...]]:
+    """A leader of epoch 10 over twenty entries, of which its memory holds the last two."""
     old = chain(*[3] * 20)
     solo = Solo(
         old[18:],
@@ -185,7 +187,11 @@ def test_X6_entries_from_disk_end_where_the_batch_does() -> None:
         configuration=BESIDE,
         batches={"b": 1000},
     )
-    leader = solo.lead(10)
+    return solo, solo.lead(10), old
+
+
+def test_X6_entries_from_disk_end_where_the_batch_does() -> None:
+    solo, leader, old = far_behind()
     assert leader.peers["b1"].until == 19
     out = solo.hear(B1, Mismatch(10, leader.round, 16))
     (load,) = out.load
@@ -194,17 +200,7 @@ def test_X6_entries_from_disk_end_where_the_batch_does() -> None:
 
 
 def test_X6_what_is_read_from_disk_for_it_is_cut_to_the_batch_too() -> None:
-    old = chain(*[3] * 20)
-    solo = Solo(
-        old[18:],
-        base=old[17],
-        promised=3,
-        applied=19,
-        peers={"a2": "a", "b1": "b"},
-        configuration=BESIDE,
-        batches={"b": 1000},
-    )
-    leader = solo.lead(10)
+    solo, leader, old = far_behind()
     leader.peers["b1"].until = 17  # the memory has been trimmed beyond it since
     (load,) = solo.hear(B1, Mismatch(10, leader.round, 15)).load
     assert entries_for(solo.feed(Loaded(load, old[14:18])), "b1") == [16, 17]

@@ -308,7 +308,7 @@ def test_the_witness_and_the_events_are_quiet_in_a_quiet_world() -> None:
     assert isinstance(world.registry.configuration, Configuration)
 
 
-# -- a leader that hears nobody (M5) -------------------------------------------------------------
+# -- a leader that hears nobody (T10) ------------------------------------------------------------
 
 
 def test_T10_a_leader_that_is_heard_and_hears_nobody_is_replaced() -> None:
