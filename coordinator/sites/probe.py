@@ -85,7 +85,7 @@ class Probe:
         for path in self._paths:
             if path.asking is None or path.asking.done():
                 path.asking = self._begin(self._ask_over(path, self._asked))
-                asked.append(path.asking)
+            asked.append(path.asking)  # one that is under way may still bring the answer
         answer = NOBODY_THERE
         for each in asyncio.as_completed(asked):
             answer = await each

@@ -73,7 +73,9 @@ def compare(
     could not begin (a wrong command line, not possible here); 130: it was interrupted.
     """
     plan = _plan(quick, names, before, after, seed, repeat, rate)
-    go_to(next(plan.playings()).drill, click.echo)
+    # Inside there is no way to where packages come from: go with a drill that needs the most.
+    neediest = max((each.drill for each in plan.playings()), key=lambda it: len(it.needs))
+    go_to(neediest, click.echo)
     played = Played(plan)
     played.play(Real(plan, HOME / "compare", HOME / "evidence", click.echo), click.echo)
     comparison = played.comparison()
@@ -83,7 +85,7 @@ def compare(
         show(console, comparison)
         page.write(comparison, out)
         click.echo(f"{out}, {out.with_suffix('.json')}: {len(comparison.reports)} playings")
-        if write and not played.interrupted:
+        if write and not played.unplayed:  # an interruption is in there, too
             _publish(comparison, out)
     if played.interrupted:
         raise KeyboardInterrupt

@@ -14,7 +14,6 @@ from loadtest import evidence
 from loadtest.comparing.plan import Plan, Playing
 from loadtest.drill.grounds import CannotBeDone, ground_of
 from loadtest.drill.runner import Run, Teller, Wanted
-from loadtest.evidence import EvidenceError
 from loadtest.generator import GeneratorFailed
 from loadtest.report import cells, dossier
 from loadtest.report.build import build
@@ -62,7 +61,7 @@ class Real:
             return build(dossier.read(played.folder), evidence.altered(played.folder))
         except click.ClickException as problem:
             raise NotPlayed(problem.format_message()) from problem
-        except (CannotBeDone, GeneratorFailed, EvidenceError, OSError) as problem:
+        except (CannotBeDone, GeneratorFailed, OSError, ValueError) as problem:
             raise NotPlayed(str(problem)) from problem
 
 

@@ -116,8 +116,9 @@ class Duty:
 
     def _standby(self) -> str:
         """The site that does not settle, by whatever node still answers."""
-        said = [each.active_site for each in self._lookout.statuses().values() if each]
-        active = next((name for name in said if name), self._topology.active_site)
+        said = [each for each in self._lookout.statuses().values() if each and each.active_site]
+        newest = max(said, key=lambda each: each.epoch, default=None)
+        active = newest.active_site if newest else self._topology.active_site
         return next(site.name for site in self._topology.sites if site.name != active)
 
     # Afterwards ---------------------------------------------------------------------------------

@@ -142,9 +142,11 @@ class Player:
         means, outcome = self.means, self.outcome
         match step:
             case Steady():
-                outcome.disturbed = (outcome.disturbed[0], now_ms())
+                undisturbed = math.isinf(outcome.disturbed[0])
                 if means.pulse.await_steady(step, means.generator):
-                    outcome.steady_ms = outcome.steady_ms or now_ms()
+                    outcome.disturbed = (outcome.disturbed[0], now_ms())
+                    if undisturbed:  # else an outage before it would be left out of the figures
+                        outcome.steady_ms = outcome.steady_ms or now_ms()
                 means.pulse.hold(step.for_s, means.generator)
             case Hold():
                 means.pulse.hold(step.for_s, means.generator)

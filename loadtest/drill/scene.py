@@ -123,8 +123,11 @@ class Scene:
         (site,) = self._victims.playing(["standby-site"], self._down())
         to = site.removeprefix(SITE)
         leader = self._leader()
-        with Control(self._cluster.control_endpoints()[leader]) as control:
-            answer = control.switch_site(to)
+        try:
+            with Control(self._cluster.control_endpoints()[leader]) as control:
+                answer = control.switch_site(to)
+        except ControlError as problem:
+            raise DrillFailed(f"a switch to {to} could not be asked for: {problem}") from problem
         if answer.started:
             raise PromiseBroken(f"{leader} began a switch to {to}, which had to be refused")
         if wanted.contains not in answer.reason:

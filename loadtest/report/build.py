@@ -102,7 +102,9 @@ def _outcome(dossier: Dossier, done: Sequence[Span]) -> Outcome:
         known = finding is not None and finding.verdict is not Verdict.UNKNOWN
         return finding.affected if finding is not None and known else None
 
-    absent = course.unplayed if course.unplayed.startswith(NO_EQUIPMENT) else ""
+    proven = dossier.document.ruling is not Ruling.INCONCLUSIVE  # whatever was missing: it counts
+    missing = course.unplayed.startswith(NO_EQUIPMENT)
+    absent = course.unplayed if missing and not proven else ""
     return Outcome(
         gap_ms=figures.longest_gap_ms if figures else None,
         lost=affected("lost_approval"),

@@ -108,13 +108,14 @@ def _verdict(before: Sequence[Cell | None], after: Sequence[Cell | None]) -> Wor
 
 
 def _told(column: Sequence[Cell | None]) -> Words:
-    cells = [cell for cell in column if cell is not None and not cell.absent]
+    meant = [cell for cell in column if cell is None or not cell.absent]
+    cells = [cell for cell in meant if cell is not None]
     passed = sum(cell.ruling is Ruling.PASS for cell in cells)
     counts = [(cell.lost, cell.doubled) for cell in cells]
     lost = sum(count for count, _ in counts if count is not None)
     doubled = sum(count for _, count in counts if count is not None)
-    unclear = sum(None in count for count in counts)
-    en, ja = f"{passed} of {len(cells)} drills passed", f" {len(cells)} 件中 {passed} 件合格"
+    unclear = sum(None in count for count in counts) + len(meant) - len(cells)
+    en, ja = f"{passed} of {len(meant)} drills passed", f" {len(meant)} 件中 {passed} 件合格"
     if lost or doubled:
         en += f", {lost:,} settlements lost, {doubled:,} doubled"
         ja += f"、消失 {lost:,} 件、二重計上 {doubled:,} 件"

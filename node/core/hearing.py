@@ -19,6 +19,8 @@ the others to suspect it, and to elect another."""
 
 def is_deaf(leader: Leader, now: float) -> bool:
     """Has nobody been heard for so long that, were it only this leader, others should lead?"""
+    if not any(each.members - {leader.state.me} for each in leader.configurations()):
+        return False  # nobody else may lead (T1), and nobody is needed to commit or to read
     timings = leader.state.timings
     return now - leader.heard_at > timings.eviction_ms + timings.suspicion_ms
 

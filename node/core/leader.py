@@ -185,7 +185,7 @@ class Leader:
     def missing_quorum(self, now: float) -> str:
         """Why nothing can be committed just now, in words; "" when a write quorum answers."""
         live = self.live(now)
-        for configuration in self._configurations():
+        for configuration in self.configurations():
             copies = configuration.copies()
             if not is_write_quorum(configuration, live) or copies < configuration.copies_min:
                 sets = ", ".join(
@@ -199,11 +199,12 @@ class Leader:
 
     def counts(self, node: str) -> bool:
         """Is a disk of `node` a member, also of what a change under way would make?"""
-        return any(m.node == node for c in self._configurations() for m in c.members)
+        return any(m.node == node for c in self.configurations() for m in c.members)
 
     # -- inside ---------------------------------------------------------------------------------
 
-    def _configurations(self) -> Iterable[Configuration]:
+    def configurations(self) -> Iterable[Configuration]:
+        """The configuration, and while it is changing the next one, too (S1)."""
         return (
             (self.configuration,)
             if self.change is None
@@ -221,7 +222,7 @@ class Leader:
     def count(self, now: float) -> None:
         """Move the commit index, and what waits for it (T7, S1, S2)."""
         durable = self.durable()
-        index = min(quorum_index(c, durable) for c in self._configurations())
+        index = min(quorum_index(c, durable) for c in self.configurations())
         # T7: an older epoch's entry is committed only by an entry of the own epoch after it.
         if index >= self.start_index:
             self.state.advance_commit(index)
@@ -233,7 +234,7 @@ class Leader:
     def _floor(self) -> int:
         """What every member of both configurations has on disk, and whoever may soon be one."""
         durable = self.durable()
-        members = frozenset().union(*(c.members for c in self._configurations()))
+        members = frozenset().union(*(c.members for c in self.configurations()))
         members |= {p.replica for p in self.peers.values() if p.close and p.replica is not None}
         floor = min(durable.get(member, 0) for member in members)
         self.floor_told = max(self.floor_told, floor)
@@ -294,7 +295,7 @@ class Leader:
             if peer.replica is not None
         }
         rounds[self.state.me] = self.round
-        proven = min(quorum_index(c, rounds) for c in self._configurations())
+        proven = min(quorum_index(c, rounds) for c in self.configurations())
         for read in self.reads.ready(proven, self.state.applied):
             self.state.out.answer.append(ReadReady(read))
 

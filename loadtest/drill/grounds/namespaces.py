@@ -60,10 +60,13 @@ class Namespaces:
         if any(_same(fault, each) for each in self._done):
             name = type(fault).__name__.lower()
             raise CannotBeDone(f"{fault.target} suffers from {name} already: heal that first")
-        with told():
-            means = self._harm(fault)
-        self._done.append(fault)
-        return means
+        self._done.append(fault)  # before it is done: whoever interrupts must find it
+        try:
+            with told():
+                return self._harm(fault)
+        except CannotBeDone:
+            self._done.remove(fault)
+            raise
 
     def mend(self, fault: NetworkFault) -> None:
         """Undo it."""

@@ -178,8 +178,19 @@ async def test_a_late_answer_is_not_heard_after_a_newer_one_over_the_other_path(
     ways.second.answer = ELSEWHERE
     assert await ways.ask() == ELSEWHERE
     ways.first.speak(SERVES)
-    assert await ways.ask() == ELSEWHERE
-    assert ways.late == []
+    assert await ways.ask() == SERVES  # to the question that was still within its deadline
+    assert ways.late == []  # and not to the one before
+
+
+async def test_an_answer_to_a_question_under_way_counts(ways: Ways) -> None:
+    """One way is cut while the other one still owes an answer, which comes in time."""
+    ways.first.answer, ways.second.answer = ELSEWHERE, None
+    assert await ways.ask(2_000) == ELSEWHERE
+    ways.first.answer = None
+    asking = asyncio.ensure_future(ways.ask(2_000))
+    await asyncio.sleep(0)
+    ways.second.speak(SERVES)
+    assert await asking == SERVES
 
 
 # --- What is asked of a leader --------------------------------------------------------------------

@@ -16,7 +16,7 @@ from node.core.inputs import (
 )
 from node.core.messages import Ack, Append, Fence, Handover, Promise, Refuse
 from node.core.outputs import NotProposed, Placed, ReadRefused, Resign
-from tests.node.core.solo import A2, A3, CONFIGURATION, REVISION, Solo, append, chain, sent
+from tests.node.core.solo import A1, A2, A3, CONFIGURATION, REVISION, Solo, append, chain, sent
 from tests.node.core.world import World, events, payloads
 
 
@@ -355,3 +355,15 @@ def test_T10_it_is_silent_but_for_a_heartbeat_now_and_then() -> None:
     assert min(pauses) > suspected
     solo.hear(A2, Ack(10, solo.leader.round, 1))
     assert sent(solo.tick(60), Append, "a3")
+
+
+def test_T10_one_that_counts_alone_hears_nobody_and_goes_on_proving_reads() -> None:
+    """Nobody else may lead, so silence would help nobody."""
+    alone = Configuration("cluster", "a", {"a": frozenset({A1})}, 1)
+    solo = Solo(configuration=alone)
+    leader = solo.serve(10)
+    solo.tick(60_000)
+    round_ = leader.round
+    solo.feed(Inquired(5))
+    solo.tick(10)
+    assert leader.round > round_
