@@ -238,6 +238,7 @@ def test_what_was_not_played_is_told_and_the_others_are(told: DrillReport) -> No
     assert found.unplayed == [("crash on legacy-2node", "etcd did not start")]
     said = shown(found)
     assert "not played: crash on legacy-2node: etcd did not start" in said
+    assert "before: 1 of 2 drills passed (1 without an answer)" in said
     assert "No verdict" in said
 
 

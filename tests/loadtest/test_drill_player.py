@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -46,6 +47,7 @@ class Stage:
     noted: list[tuple[str, str]] = field(default_factory=list)
     told: list[Doing | None] = field(default_factory=list)
     done: list[AnyFault] = field(default_factory=list)
+    steady: list[bool] = field(default_factory=list)  # what comes of waiting for it; then: all
 
     def _ask(self, what: str) -> None:
         self.asked.append(what)
@@ -83,7 +85,7 @@ class Stage:
 
     def await_steady(self, step: Steady, generator: Generator) -> bool:
         self._ask("steady")
-        return True
+        return self.steady.pop(0) if self.steady else True
 
     def hold(self, for_s: float, generator: Generator) -> None:
         self._ask("hold")
@@ -173,6 +175,19 @@ def test_without_a_fault_nothing_was_disturbed_and_after_one_it_is_until_a_stead
 ) -> None:
     assert stage.play(Steady(1), Rate(2), RollOver()).disturbed[0] == float("inf")
     assert stage.play(Steady(1), Kill("leader"), Hold(1)).disturbed[1] == float("inf")
+
+
+def test_an_outage_before_any_steady_state_is_not_left_out_of_the_figures(stage: Stage) -> None:
+    stage.steady = [False, True]
+    outcome = stage.play(Steady(0.0, required=False), Kill("leader"), Heal(), Steady(0.0))
+    assert outcome.steady_ms is None
+    assert math.isfinite(outcome.disturbed[1])
+
+
+def test_while_no_steady_state_comes_it_is_still_disturbed(stage: Stage) -> None:
+    stage.steady = [True, False]
+    outcome = stage.play(Steady(0.0), Kill("leader"), Steady(0.0, required=False))
+    assert outcome.disturbed[1] == math.inf
 
 
 def test_each_step_is_told_with_how_long_it_and_the_rest_can_take(stage: Stage) -> None:
