@@ -254,10 +254,12 @@ TABLE: Final[dict[str, Words]] = {
         "Each drill was played on both systems with the same seed, the same load, the same limits "
         "(those of the renewed system) and the same timings, one after the other, on one machine "
         "with a network namespace for each host. What is assumed of the old system stands, key by "
-        "key, in its topology file.",
+        "key, in its topology file. Lost: what a terminal heard (approved, declined, closed) and a "
+        "ledger that counts does not hold as it was told.",
         "各訓練は、同じシード・負荷・基準（更改後のもの）・タイマ設定で、更改前と更改後の両構成に対し、"
         "1 台のマシン上のネットワーク名前空間（ホストごと）で順に実施しました。"
-        "更改前の構成についての仮定は、構成ファイルに項目ごとに記載しています。",
+        "更改前の構成についての仮定は、構成ファイルに項目ごとに記載しています。"
+        "「失われた決済」は、端末が受け取った応答（承認・拒否・締め）のうち、有効な元帳に同じ内容で残っていないものです。",
     ),
 }
 
