@@ -198,7 +198,8 @@ class Follower:
         timings = self.state.timings
         limit = timings.suspicion_ms * self.patience
         if takeover_size(len(self._active_set())) == 1:
-            limit = timings.lone_suspicion_ms(self.patience)
+            # Nobody else could contradict us: leave a sitting leader time to evict us first.
+            limit = timings.eviction_ms + limit + timings.etcd_deadline_ms
         return now - self.heard_at > limit
 
     def _active_set(self) -> frozenset[ReplicaId]:

@@ -15,7 +15,7 @@ from coordinator.configuration import (
     is_write_quorum,
     quorum_index,
 )
-from node.core import batches, handover, hearing, keeping, moves, pruning, reconfigure, switching
+from node.core import batches, handover, keeping, moves, pruning, reconfigure, switching
 from node.core.inputs import ConfigurationSeen, GuardPassed, Loaded, SnapshotMade
 from node.core.messages import EPOCH_START, Ack, Mismatch, Offer
 from node.core.outputs import Placed, ReadReady, ReadRefused
@@ -50,7 +50,6 @@ class Leader:
     move: handover.HandingOver | switching.Switching | None = None
     reads: Reads = field(default_factory=Reads)
     beat_at: float = -1e18
-    heard_at: float = 0.0
     floor_told: int = 0
 
     role = "leader"
@@ -185,7 +184,7 @@ class Leader:
     def missing_quorum(self, now: float) -> str:
         """Why nothing can be committed just now, in words; "" when a write quorum answers."""
         live = self.live(now)
-        for configuration in self.configurations():
+        for configuration in self._configurations():
             copies = configuration.copies()
             if not is_write_quorum(configuration, live) or copies < configuration.copies_min:
                 sets = ", ".join(
@@ -199,12 +198,11 @@ class Leader:
 
     def counts(self, node: str) -> bool:
         """Is a disk of `node` a member, also of what a change under way would make?"""
-        return any(m.node == node for c in self.configurations() for m in c.members)
+        return any(m.node == node for c in self._configurations() for m in c.members)
 
     # -- inside ---------------------------------------------------------------------------------
 
-    def configurations(self) -> Iterable[Configuration]:
-        """The configuration, and while it is changing the next one, too (S1)."""
+    def _configurations(self) -> Iterable[Configuration]:
         return (
             (self.configuration,)
             if self.change is None
@@ -222,7 +220,7 @@ class Leader:
     def count(self, now: float) -> None:
         """Move the commit index, and what waits for it (T7, S1, S2)."""
         durable = self.durable()
-        index = min(quorum_index(c, durable) for c in self.configurations())
+        index = min(quorum_index(c, durable) for c in self._configurations())
         # T7: an older epoch's entry is committed only by an entry of the own epoch after it.
         if index >= self.start_index:
             self.state.advance_commit(index)
@@ -234,7 +232,7 @@ class Leader:
     def _floor(self) -> int:
         """What every member of both configurations has on disk, and whoever may soon be one."""
         durable = self.durable()
-        members = frozenset().union(*(c.members for c in self.configurations()))
+        members = frozenset().union(*(c.members for c in self._configurations()))
         members |= {p.replica for p in self.peers.values() if p.close and p.replica is not None}
         floor = min(durable.get(member, 0) for member in members)
         self.floor_told = max(self.floor_told, floor)
@@ -255,14 +253,14 @@ class Leader:
 
     def _feed(self, now: float) -> None:
         behind = [p for p in self.peers.values() if p.next <= p.end and not self._is_left_behind(p)]
-        if not behind or hearing.is_deaf(self, now):
+        if not behind:
             return  # after most acknowledgements: the floor is not worth working out for nobody
         floor = self._floor()
         for peer in behind:
             self.round = peer.feed(self.round, floor, now)
 
     def _beat(self, peers: Collection[Progress], now: float) -> None:
-        if not peers or hearing.must_be_quiet(self, now):
+        if not peers:
             return
         self.beat_at = now
         self.round += 1
@@ -295,7 +293,7 @@ class Leader:
             if peer.replica is not None
         }
         rounds[self.state.me] = self.round
-        proven = min(quorum_index(c, rounds) for c in self.configurations())
+        proven = min(quorum_index(c, rounds) for c in self._configurations())
         for read in self.reads.ready(proven, self.state.applied):
             self.state.out.answer.append(ReadReady(read))
 

@@ -35,8 +35,6 @@ def receive(replica: Replica, sender: ReplicaId, message: Message, now: float) -
     role, state = replica.role, replica.state
     if not state.bound and isinstance(message, Fence | Append | Fetch | Offer):
         return  # E1: the cluster id comes before the first promise
-    if isinstance(role, Leader):
-        role.heard_at = now
     match message:
         case Append():
             if message.epoch < state.promised:

@@ -209,9 +209,7 @@ class Replica:
         """What a step's end may mean for the role."""
         role = self.role
         if isinstance(role, Takeover) and role.ready:
-            leader = Leader(
-                self.state, role.epoch, role.configuration, self.state.revision, heard_at=now
-            )
+            leader = Leader(self.state, role.epoch, role.configuration, self.state.revision)
             self.role = leader
             leader.begin(now)
         elif isinstance(role, Takeover) and role.unfit:

@@ -35,11 +35,6 @@ class Timings:
     entries_in_memory: int = 4096
     log_keep_entries: int = 20_000
 
-    def lone_suspicion_ms(self, patience: float) -> float:
-        """How long a silence must last where nobody else could contradict (T2): a sitting leader
-        has time to evict first. `patience` is how far suspicion is stretched, 1 to 2."""
-        return self.eviction_ms + patience * self.suspicion_ms + self.etcd_deadline_ms
-
 
 @dataclass(frozen=True, slots=True)
 class Identity:

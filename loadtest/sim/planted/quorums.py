@@ -24,7 +24,7 @@ _durable: Final = Leader.durable
 
 def _count_any_epoch(role: Leader, now: float) -> None:
     durable = role.durable()
-    role.state.advance_commit(min(quorum_index(c, durable) for c in role.configurations()))
+    role.state.advance_commit(min(quorum_index(c, durable) for c in role._configurations()))
     if role.change is not None:
         role.change.advance(durable, max(role.state.commit, role.start_index), now)
     if role.move is not None:
@@ -101,7 +101,7 @@ PLANTS: Final = (
         "new-set-counts-early",
         "S1",
         "the new in-sync set counts before etcd has agreed to it",
-        (Change(Leader, "configurations", _only_the_new_set),),
+        (Change(Leader, "_configurations", _only_the_new_set),),
     ),
     Plant(
         "lost-disk-counted",

@@ -59,7 +59,6 @@ RULES: Final[Mapping[str, str]] = {
 """Rule -> the sign of it, in words."""
 
 UNSIGNED: Final[Mapping[str, str]] = {
-    "T10": "a leader that is quiet because it hears nobody looks like one whose words are lost",
     "X6": "no day has a standby that is fed in batches",
     "C4": "the nodes' fronts relay nothing here: they name the leader",
 }

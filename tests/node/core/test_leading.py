@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 from coordinator.configuration import Configuration
 from node.core.inputs import (
     Applied,
@@ -16,7 +14,7 @@ from node.core.inputs import (
 )
 from node.core.messages import Ack, Append, Fence, Handover, Promise, Refuse
 from node.core.outputs import NotProposed, Placed, ReadRefused, Resign
-from tests.node.core.solo import A1, A2, A3, CONFIGURATION, REVISION, Solo, append, chain, sent
+from tests.node.core.solo import A2, A3, CONFIGURATION, REVISION, Solo, append, chain, sent
 from tests.node.core.world import World, events, payloads
 
 
@@ -306,64 +304,3 @@ def test_the_witness_and_the_events_are_quiet_in_a_quiet_world() -> None:
     assert len(world.witness.leaders) == 1
     assert not world.select(kind=Append)
     assert isinstance(world.registry.configuration, Configuration)
-
-
-# -- a leader that hears nobody (T10) ------------------------------------------------------------
-
-
-def test_T10_a_leader_that_is_heard_and_hears_nobody_is_replaced() -> None:
-    world = World({"a": ["a1", "a2", "a3"]})
-    world.elect("a1")
-    world.cut |= {("a2", "a1"), ("a3", "a1")}
-    world.propose("a1")
-    world.run_until(lambda: world.serving() in (["a2"], ["a3"]), 10_000)
-    (second,) = world.serving()
-    world.propose(second)
-    world.run(1_000)
-    assert world.serving() == [second]
-    world.cut.clear()
-    world.run(3_000)
-    assert world.serving() == [second]
-
-
-def test_T10_a_leader_that_is_really_alone_leads_on_in_its_epoch() -> None:
-    world = World({"a": ["a1", "a2", "a3"]}, copies_min=2)
-    world.elect("a1")
-    elections = len(events(world.nodes["a1"], "campaign"))
-    for name in ("a2", "a3"):
-        world.crash(name)
-    world.run(30_000)
-    assert world.serving() == ["a1"]
-    world.propose("a1")
-    world.restart("a2")
-    world.run_until(lambda: world.witness.last_committed == 2, 10_000)
-    assert len(events(world.nodes["a1"], "campaign")) == elections
-
-
-def test_T10_it_is_silent_but_for_a_heartbeat_now_and_then() -> None:
-    solo = Solo()
-    solo.serve(10)
-    timings = solo.state.timings
-    deaf_from = solo.now + timings.eviction_ms + timings.suspicion_ms
-    spoke: list[float] = []
-    while solo.now < deaf_from + 20_000:
-        if sent(solo.tick(10), Append) and solo.now > deaf_from + 10:
-            spoke.append(solo.now)
-    suspected = timings.eviction_ms + 2 * timings.suspicion_ms + timings.etcd_deadline_ms
-    pauses = [later - earlier for earlier, later in itertools.pairwise(spoke)]
-    assert len(spoke) >= 2
-    assert min(pauses) > suspected
-    solo.hear(A2, Ack(10, solo.leader.round, 1))
-    assert sent(solo.tick(60), Append, "a3")
-
-
-def test_T10_one_that_counts_alone_hears_nobody_and_goes_on_proving_reads() -> None:
-    """Nobody else may lead, so silence would help nobody."""
-    alone = Configuration("cluster", "a", {"a": frozenset({A1})}, 1)
-    solo = Solo(configuration=alone)
-    leader = solo.serve(10)
-    solo.tick(60_000)
-    round_ = leader.round
-    solo.feed(Inquired(5))
-    solo.tick(10)
-    assert leader.round > round_
