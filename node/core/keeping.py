@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from coordinator.configuration import Configuration, is_write_quorum
+from coordinator.configuration import Configuration, ReplicaId, is_write_quorum
 from node.core import batches, reconfigure
 from node.core.progress import Progress
 from node.core.state import State
@@ -22,20 +22,17 @@ def tend(leader: Leader, now: float) -> None:
     """Go on with the change under way, or begin one that is due: evictions first."""
     change = leader.change
     if change is not None:
-        leader.count(now)
-        change.resend(now)
-        # While some of the silent still seemed to be there, too few were taken out (S2): begin anew
-        # with all of them, without waiting for those who will not answer.
-        hopeless = not is_write_quorum(change.target, leader.live(now))
-        if change.may_be_given_up(now) or (hopeless and not change.is_sent):
+        if change.may_be_given_up(now):
             leader.state.event("set-change", f"given up before it was sent: {change.why}")
             leader.change = None
         else:
-            return
+            leader.count(now)
+            change.resend(now)
+        return
     if isinstance(leader.move, Switching):
         return  # both would name the same revision of the configuration
     target = _without_the_silent(leader, now) or batches.without(leader)
-    if target is not None and is_write_quorum(target, leader.live(now)):
+    if target is not None and is_write_quorum(target, _answering(leader, now)):
         gone = leader.configuration.members - target.members
         names = " ".join(sorted(str(member) for member in gone))
         leader.begin_change(target, f"evict {names}", now)
@@ -56,6 +53,18 @@ def _without_the_silent(leader: Leader, now: float) -> Configuration | None:
         if (peer := leader.peers.get(member.node)) is None or peer.is_silent(member, now)
     )
     return reconfigure.evicting(configuration, me, silent)
+
+
+def _answering(leader: Leader, now: float) -> set[ReplicaId]:
+    """Who answered within the suspicion time, this replica included. A leader that is cut off hears
+    its peers fall silent one by one: it must not evict them so, for whoever it left out could not
+    campaign, and those that it left in are not there."""
+    suspicion_ms = leader.state.timings.suspicion_ms
+    return {leader.state.me} | {
+        peer.replica
+        for peer in leader.peers.values()
+        if peer.replica is not None and now - peer.heard_at <= suspicion_ms
+    }
 
 
 def _admission(leader: Leader, peer: Progress, now: float) -> Configuration | None:
