@@ -37,7 +37,9 @@ PICTURE: Final = PROJECT / "docs" / "before-and-after.png"
 @click.option(
     "--rate",
     type=click.FloatRange(min=0, min_open=True),
-    help="Slots a second; else each drill's own.",
+    default=150.0,
+    show_default=True,
+    help="Slots a second, in every drill.",
 )
 @click.option("--before", default="legacy-2node", show_default=True, metavar="TOPOLOGY")
 @click.option("--after", default="renewed-3node", show_default=True, metavar="TOPOLOGY")
@@ -56,7 +58,7 @@ def compare(
     names: tuple[str, ...],
     repeat: int,
     seed: int,
-    rate: float | None,
+    rate: float,
     before: str,
     after: str,
     out: Path,
@@ -114,7 +116,7 @@ def _plan(
     after: str,
     seed: int,
     repeat: int,
-    rate: float | None,
+    rate: float,
 ) -> Plan:
     if before == after:
         raise click.UsageError("--before and --after are the same topology")
