@@ -20,8 +20,9 @@ import msgspec
 from deploy.cli.options import topology_option
 from deploy.lab.processes import HOME
 from deploy.topology import Topology
-from loadtest import directory, history_file
+from loadtest import business_date, directory, history_file
 from loadtest.asking import Asking, Surroundings
+from loadtest.business_date import JST
 from loadtest.compass import Compass
 from loadtest.desk import STAN_MAX
 from loadtest.history import Heard, Result
@@ -32,7 +33,6 @@ from loadtest.slip import money, receipt
 from loadtest.terminal import Manner
 from proto import settlement_pb2 as pb
 
-JST: Final = datetime.timezone(datetime.timedelta(hours=9), "JST")
 _EXIT: Final = {Result.OK: 0, Result.READ: 0, Result.DECLINED: 1, Result.MISMATCH: 1}
 _EXIT_REFUSED: Final = 2
 _EXIT_UNKNOWN: Final = 3
@@ -91,7 +91,7 @@ def pay(
     """
     memory = HOME / "terminals" / f"{Path(terminal).name}.ndjson"
     number = _next_stan(memory) if stan is None else stan
-    today = date if date is not None else int(f"{datetime.datetime.now(JST):%Y%m%d}")
+    today = date if date is not None else business_date.of(datetime.datetime.now(JST))
     asks_nothing = kind in ("balance", "advice")
     request = Request(
         merchant,

@@ -19,9 +19,9 @@ from rich.console import Console
 from deploy.cli.options import cluster_of, told, topology_option
 from deploy.lab.processes import HOME
 from deploy.topology import Topology
-from loadtest import directory, history_file
+from loadtest import business_date, directory, history_file
+from loadtest.business_date import JST
 from loadtest.clocks import on_one_clock
-from loadtest.counter import JST
 from loadtest.drill.show import progress_line
 from loadtest.generator import Generator, GeneratorFailed
 from loadtest.interrupting import both_interrupt
@@ -170,7 +170,7 @@ def _plan(topology: Topology, wanted: Wanted, folder: Path, now: datetime.dateti
         terminals=wanted.profile.terminals,
         seed=wanted.seed,
         tag=_tag(),
-        business_date=int(f"{now:%Y%m%d}"),
+        business_date=business_date.of(now),
         pattern=wanted.pattern,
         duration_s=wanted.profile.duration_s,
         controlled=wanted.web_port is None,

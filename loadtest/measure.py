@@ -135,6 +135,13 @@ def acknowledgements(history: History) -> list[float]:
     return sorted(line.heard_ms for line in history.heard if line.result in SETTLED)
 
 
+def resumed(history: History, healed_ms: float | None) -> float | None:
+    """From the first healing to the next stored answer, in milliseconds; None if there was none."""
+    if healed_ms is None:
+        return None
+    return next((at - healed_ms for at in acknowledgements(history) if at >= healed_ms), None)
+
+
 def longest_gap(heard_ms: list[float], began_ms: float, stopped_ms: float) -> tuple[float, float]:
     """The longest time without an acknowledgement while slots were due, and when it began.
 

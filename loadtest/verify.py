@@ -23,9 +23,8 @@ from loadtest.drill import services
 from loadtest.drill.admissions import LAG_MAX
 from loadtest.drill.verdict import Course, DrillVerdict, Row, Ruling, judge
 from loadtest.evidence import Event, EvidenceError
-from loadtest.history import History
 from loadtest.history_file import HistoryError
-from loadtest.measure import Figures, NothingMeasured, acknowledgements, measure
+from loadtest.measure import Figures, NothingMeasured, measure, resumed
 from loadtest.report import dossier
 from loadtest.report.course import operator_steps
 from loadtest.report.dossier import Document
@@ -130,7 +129,7 @@ def _judge(folder: Path, sealed: Document) -> tuple[DrillVerdict, Figures | None
     try:
         told = evidence.read(folder)
         figures = measure(told.history, course.steady_ms, _disturbed(course))
-        resumed_ms = _resumed_ms(told.history, course)
+        resumed_ms = resumed(told.history, course.healed_ms)
         course = replace(course, resumed_ms=resumed_ms, services=services.fewest(folder))
         findings = ask_all(PANEL, told)
     except (EvidenceError, HistoryError, NothingMeasured) as problem:
@@ -145,13 +144,6 @@ def _disturbed(course: Course) -> tuple[float, float]:
         math.inf if first_ms is None else first_ms,
         math.inf if last_ms is None else last_ms,
     )
-
-
-def _resumed_ms(history: History, course: Course) -> float | None:
-    healed_ms = course.healed_ms
-    if healed_ms is None:
-        return None
-    return next((at - healed_ms for at in acknowledgements(history) if at >= healed_ms), None)
 
 
 def _on_record(course: Course, events: Sequence[Event]) -> Course:

@@ -9,12 +9,12 @@ from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
+from loadtest.drill.show import COLOURS
 from loadtest.drill.verdict import Ruling
 from loadtest.report.cells import count, gap, services, verdict
 from loadtest.report.comparison import Cell, Comparison, Renewal
 from loadtest.report.words import Words, filled, word
 
-_COLOURS: Final = {Ruling.PASS: "green", Ruling.FAIL: "red", Ruling.INCONCLUSIVE: "yellow"}
 _SIDES: Final = ("before", "after_renewal")
 _COLUMNS: Final = {
     "verdict": 12,
@@ -99,7 +99,7 @@ def _told(cell: Cell | None) -> tuple[str, ...]:
     if cell.absent:
         return ("[dim]–[/]", *[""] * (len(_COLUMNS) - 1))
     return (
-        f"[{_COLOURS[cell.ruling]}]{verdict(cell)}[/]",
+        f"[{COLOURS[cell.ruling]}]{verdict(cell)}[/]",
         gap(cell),
         _bad(cell.lost),
         _bad(cell.doubled),

@@ -19,7 +19,6 @@ from deploy.topology import find as find_topology
 from loadtest.drill import document
 from loadtest.drill.catalogue import Drill, DrillError, Kind, catalogue, find, path_of
 from loadtest.drill.grounds import CannotBeDone, Ground, go_to, ground_of
-from loadtest.drill.planted.command import planted
 from loadtest.drill.runner import Played, Run, Wanted
 from loadtest.drill.screen import Screen
 from loadtest.drill.show import show, show_repeats
@@ -184,6 +183,9 @@ def run(
     if faulty:
         if name is not None or as_json or topology or rate or repeat > 1:
             raise click.UsageError("--planted goes with --seed, --fault and --write alone")
+        # Here and not above: no other command should wait for what it imports.
+        from loadtest.drill.planted.command import planted
+
         sys.exit(planted(faults, seed=seed, write=write))
     if name is None or faults or write:
         raise click.UsageError("expected the NAME of a drill; --fault and --write need --planted")

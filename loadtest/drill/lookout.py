@@ -17,7 +17,9 @@ from loadtest.drill.steps import Alarm, Await, Frozen, Pruned, SnapshotTaken, Wh
 
 Note = Callable[[str, str], None]
 
-_LOOK_EVERY_S: Final = 0.25  # asking six nodes costs the load something
+LOOK_EVERY_S: Final = 0.25
+"""How often the nodes are asked how they are: asking six costs the load something."""
+
 _STATUS_S: Final = 1.0
 _INSTALLING: Final = "installing index"  # what a node writes when it takes in a snapshot
 
@@ -79,7 +81,7 @@ class Lookout:
                 if fulfils(leader, wanted):
                     self._note("as awaited", seen)
                     return
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(LOOK_EVERY_S)
         raise DrillFailed(f"waited {wanted.within_s:.0f} s for {_wish(wanted)}; last seen: {seen}")
 
     def await_whole(self, wanted: Whole) -> None:
@@ -94,7 +96,7 @@ class Lookout:
                 if not missing:
                     self._note("whole again", seen)
                     return
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(LOOK_EVERY_S)
         words = f"waited {wanted.within_s:.0f} s for {missing}; last seen: {seen}"
         if wanted.required:
             raise DrillFailed(words)
@@ -113,7 +115,7 @@ class Lookout:
                 raise PromiseBroken(
                     f"no alarm says {wanted.contains!r}; there are: {'; '.join(raised) or 'none'}"
                 )
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(LOOK_EVERY_S)
 
     def await_frozen(self, wanted: Frozen) -> None:
         """For so long no node at a place may commit anything. Raises `PromiseBroken`."""
@@ -150,7 +152,7 @@ class Lookout:
                 if leader.prune_index > last_index:
                     self._note("pruned", f"{seen}; the absent node stands at {last_index}")
                     return
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(LOOK_EVERY_S)
         raise DrillFailed(
             f"waited {wanted.within_s:.0f} s until what follows {last_index} was pruned; {seen}"
         )
@@ -168,7 +170,7 @@ class Lookout:
                 return
             if time.monotonic() >= deadline:
                 raise PromiseBroken(f"{node} took in no snapshot within {wanted.within_s:.0f} s")
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(LOOK_EVERY_S)
 
 
 def installed(log: Path, from_byte: int) -> str:

@@ -12,7 +12,8 @@ from typing import Final
 
 from deploy.lab.ground import node_command
 from deploy.lab.processes import Cluster
-from loadtest import directory, evidence
+from loadtest import business_date, directory, evidence
+from loadtest.business_date import JST
 from loadtest.checkers.finding import Finding, ask_all
 from loadtest.checkers.panel import PANEL
 from loadtest.drill.catalogue import CLOCK, DISK_FAULTS, Drill
@@ -30,9 +31,7 @@ from loadtest.drill.verdict import Course, DrillVerdict, judge
 from loadtest.evidence import EvidenceError
 from loadtest.generator import Generator
 from loadtest.load_plan import LoadPlan, Progress
-from loadtest.measure import Figures, acknowledgements, measure
-
-JST: Final = datetime.timezone(datetime.timedelta(hours=9), "JST")
+from loadtest.measure import Figures, measure, resumed
 
 _TO_HEAL_S: Final = 120.0  # the load goes on while a drill that was given up is healed
 
@@ -141,7 +140,7 @@ class Run:
             terminals=drill.load.terminals,
             seed=self._wanted.seed,
             tag="DRILL",
-            business_date=int(f"{self._started:%Y%m%d}"),
+            business_date=business_date.of(self._started),
             duration_s=drill.longest_s + _TO_HEAL_S,
         )
         self._teller.say(
@@ -204,7 +203,7 @@ class Run:
         try:
             told = evidence.read(self.folder)
             figures = measure(told.history, outcome.steady_ms, outcome.disturbed)
-            resumed_ms = _resumed(acknowledgements(told.history), outcome.healed_ms)
+            resumed_ms = resumed(told.history, outcome.healed_ms)
             self._teller.say("checking the evidence")
             findings = ask_all(PANEL, told)
         except (EvidenceError, ValueError) as problem:
@@ -240,13 +239,6 @@ class Run:
             services=outcome.services,
             operator_steps=self._keeper.noted(OPERATOR),
         )
-
-
-def _resumed(heard_ms: list[float], healed_ms: float | None) -> float | None:
-    """From the first healing to the first answer after it; None if there was none."""
-    if healed_ms is None:
-        return None
-    return next((at - healed_ms for at in heard_ms if at >= healed_ms), None)
 
 
 def _finite(moment_ms: float) -> float | None:

@@ -14,7 +14,7 @@ from deploy.lab.processes import Cluster
 from deploy.lab.program import ProgramFailed
 from loadtest.drill import machines
 from loadtest.drill.grounds import CannotBeDone, Ground
-from loadtest.drill.lookout import DrillFailed, Lookout, Note, PromiseBroken, in_words
+from loadtest.drill.lookout import LOOK_EVERY_S, DrillFailed, Lookout, Note, PromiseBroken, in_words
 from loadtest.drill.steps import Refused
 from loadtest.drill.victims import Victims, parts_of
 from loadtest.faults import (
@@ -39,7 +39,6 @@ from loadtest.faults import (
     healing,
 )
 
-_LOOK_EVERY_S: Final = 0.25  # asking six nodes costs the load something
 _SWITCH_WITHIN_S: Final = 10.0
 _SWITCH_ATTEMPTS: Final = 3
 
@@ -218,7 +217,7 @@ class Scene:
                 if now is not None and now.active_site == to and now.site == to:
                     self._note(f"{to} is active", in_words(now))
                     return
-                time.sleep(_LOOK_EVERY_S)
+                time.sleep(LOOK_EVERY_S)
         raise DrillFailed(f"{to} did not become active in {_SWITCH_ATTEMPTS} attempts")
 
     def _hand_over(self, leader: str) -> None:

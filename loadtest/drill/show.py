@@ -15,7 +15,7 @@ from loadtest.drill.verdict import Ruling
 from loadtest.load_plan import Progress
 
 _SHOWN = 5
-_COLOURS = {Ruling.PASS: "green", Ruling.FAIL: "red", Ruling.INCONCLUSIVE: "yellow"}
+COLOURS = {Ruling.PASS: "green", Ruling.FAIL: "red", Ruling.INCONCLUSIVE: "yellow"}
 _ANSWERS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.UNKNOWN: "yellow"}
 _RULINGS_JA = {Ruling.PASS: "合格", Ruling.FAIL: "不合格", Ruling.INCONCLUSIVE: "判定不能"}
 
@@ -57,7 +57,7 @@ def show(console: Console, played: Played) -> None:
         console.print(f"[red]not as it must be:[/] {escape(verdict.broken)}", soft_wrap=True)
     if verdict.unplayed:
         console.print(f"[yellow]not played out:[/] {escape(verdict.unplayed)}", soft_wrap=True)
-    colour = _COLOURS[verdict.ruling]
+    colour = COLOURS[verdict.ruling]
     console.print(
         f"\n[bold {colour}]{verdict.ruling.upper()} {_RULINGS_JA[verdict.ruling]}[/]"
         f"  evidence: {played.folder}",

@@ -9,10 +9,9 @@ from typing import Final
 
 from deploy.lab import etcd_leader
 from deploy.topology import Topology
-from loadtest.drill.lookout import DrillFailed, Lookout
+from loadtest.drill.lookout import LOOK_EVERY_S, DrillFailed, Lookout
 from loadtest.faults import SITE, SWITCH, AnyFault, Kill, NobodyToHurt, PortDown, Stage, cast
 
-_LOOK_EVERY_S: Final = 0.25  # asking six nodes costs the load something
 _LEADER_WITHIN_S: Final = 5.0  # a busy machine may not answer at the first look
 
 
@@ -50,7 +49,7 @@ class Victims:
             except NobodyToHurt as problem:
                 if time.monotonic() >= deadline:
                     raise DrillFailed(str(problem)) from problem
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(LOOK_EVERY_S)
 
     def within(self, target: str) -> set[str]:
         """The target, and all that stands there where it is a place."""
